@@ -1,0 +1,43 @@
+# Everything a person runs. Each target makes .venv (python3 -m venv and pip) when it is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo-out
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-slow lint notebooks clean
+
+# torch comes first and pinned: an unpinned torch pulls gigabytes of CUDA.
+$(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,notebooks,bench]"
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-demo.txt
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/crowdpyro demo --out $(OUT)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+# mypy reads an installed copy, because checkers do not see the folder mapping of an editable install.
+lint: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	rm -rf build/types
+	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p crowdpyro
+
+notebooks: $(VENV)/.installed
+	CROWDPYRO_SHORT=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
+
+
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,35 @@
+from . import aggregate, baselines, datasets, inference, metrics, models, plots
+from .crowd import Crowd
+from .data import CrowdData
+from .errors import CrowdPyroError, DataError, MissingReferenceError, ModelError
+from .estimator import CrowdLLM
+from .llm import FrozenLLM
+from .models.scales import Categorical, Continuous, Ordinal, parse_scale
+from .references import References
+from .text import load_encoder
+
+__version__: str
+
+__all__ = [
+    "Categorical",
+    "Continuous",
+    "Crowd",
+    "CrowdData",
+    "CrowdLLM",
+    "CrowdPyroError",
+    "DataError",
+    "FrozenLLM",
+    "MissingReferenceError",
+    "ModelError",
+    "Ordinal",
+    "References",
+    "aggregate",
+    "baselines",
+    "datasets",
+    "inference",
+    "load_encoder",
+    "metrics",
+    "models",
+    "parse_scale",
+    "plots",
+]

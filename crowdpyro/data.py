@@ -1,0 +1,307 @@
+"""Human answers in: long frames become a validated, immutable `CrowdData`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .errors import DataError
+from .models.scales import Continuous, Scale
+from .profiles import clean_profiles
+from .tables import read_table, require_columns, require_rows, rows_of
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Unit: TypeAlias = Literal["participant", "problem", "response"]
+
+# crowd-kit's names for the same columns.
+_ALIASES = {"task": "problem", "worker": "participant", "label": "response"}
+
+
+@dataclass(frozen=True, eq=False)
+class CrowdData:
+    """Answers of people to problems, checked once.
+
+    Build it with `from_frames` or `read`; answers are sorted by participant, then problem.
+
+    Attributes
+    ----------
+    scale
+        What an answer may be.
+    problems
+        Index `problem` (unique ids), column `text`, any further covariates.
+    participants
+        Index `participant` (unique ids), one column a trait, without gaps.
+    problem_code, participant_code
+        Row of each answer in `problems` and `participants`, shape `(n_answers,)`.
+    response
+        Codes (discrete scales) or values, shape `(n_answers,)`.
+    report
+        What was filled, dropped or assumed.
+    """
+
+    scale: Scale
+    problems: pd.DataFrame
+    participants: pd.DataFrame
+    problem_code: IntArray
+    participant_code: IntArray
+    response: FloatArray
+    report: tuple[str, ...] = ()
+
+    @classmethod
+    def from_frames(
+        cls,
+        responses: pd.DataFrame,
+        problems: pd.DataFrame,
+        participants: pd.DataFrame | None = None,
+        *,
+        scale: Scale,
+        missing_profile: Literal["level", "drop"] = "level",
+    ) -> CrowdData:
+        """Check and join three frames.
+
+        Parameters
+        ----------
+        responses
+            Columns `problem, participant, response` (or `task, worker, label`); an empty response is no answer.
+        problems
+            Columns `problem, text` and any covariates.
+        participants
+            Column `participant` and one column a trait; None for people of whom nothing is known.
+        scale
+            What an answer may be.
+        missing_profile
+            `level` keeps people with missing traits (see `clean_profiles`); `drop` leaves them out.
+
+        Raises
+        ------
+        DataError
+            Naming the column, the value and the remedy.
+        """
+        notes: list[str] = []
+        responses = require_rows(responses.rename(columns=_ALIASES), "responses")
+        require_columns(responses, ("problem", "participant", "response"), "responses")
+        problems = _problem_table(problems.rename(columns=_ALIASES))
+        if participants is None:
+            ids = pd.Index(responses["participant"].dropna().unique(), name="participant").sort_values()
+            people = pd.DataFrame(index=ids)
+        else:
+            people = _participant_table(participants.rename(columns=_ALIASES))
+        for column in ("problem", "participant"):
+            if responses[column].isna().any():
+                row = int(np.flatnonzero(responses[column].isna())[0])
+                raise DataError(f"column {column!r} of responses is empty in row {row}; fill it or drop the row.")
+        if missing_profile == "drop":
+            gaps = people.isna().any(axis=1)
+            notes.append(f"{int(gaps.sum())} participants with a missing profile value dropped")
+            responses = responses[~responses["participant"].isin(people.index[gaps])]
+            people = people[~gaps]
+        people, filled = clean_profiles(people)
+        notes.extend(filled)
+        given = responses["response"].notna() & (responses["response"].astype(str).str.strip() != "")
+        if not given.all():
+            notes.append(f"{int((~given).sum())} empty responses taken as no answer")
+            responses = responses[given]
+        require_rows(responses, "responses")
+        response = scale.encode(responses["response"].to_numpy())
+        problem = _codes(responses["problem"], problems.index, "problem", "problems")
+        person = _codes(responses["participant"], people.index, "participant", "participants")
+        _refuse_duplicates(responses, person, problem, len(problems))
+        order = np.lexsort((problem, person))
+        return cls(scale, problems, people, problem[order], person[order], response[order], tuple(notes))
+
+    @classmethod
+    def read(
+        cls,
+        responses: str | Path,
+        problems: str | Path,
+        participants: str | Path | None = None,
+        *,
+        scale: Scale,
+        missing_profile: Literal["level", "drop"] = "level",
+    ) -> CrowdData:
+        """`from_frames` on files: `.csv`, `.csv.gz` or `.parquet`."""
+        people = None if participants is None else read_table(participants)
+        return cls.from_frames(
+            read_table(responses), read_table(problems), people, scale=scale, missing_profile=missing_profile
+        )
+
+    @property
+    def n_answers(self) -> int:
+        """Number of answers."""
+        return len(self.response)
+
+    @property
+    def n_problems(self) -> int:
+        """Number of problems, answered or not."""
+        return len(self.problems)
+
+    @property
+    def n_participants(self) -> int:
+        """Number of participants, whether they answered or not."""
+        return len(self.participants)
+
+    @property
+    def answers(self) -> pd.DataFrame:
+        """Long frame `problem, participant, response`, responses as people gave them."""
+        return pd.DataFrame(
+            {
+                "problem": self.problems.index[self.problem_code],
+                "participant": self.participants.index[self.participant_code],
+                "response": self.scale.decode(self.response),
+            }
+        )
+
+    def matrix(self) -> FloatArray:
+        """Codes or values, shape `(n_participants, n_problems)`, NaN where there is no answer."""
+        matrix = np.full((self.n_participants, self.n_problems), np.nan)
+        matrix[self.participant_code, self.problem_code] = self.response
+        return matrix
+
+    def counts(self) -> FloatArray:
+        """How often each level was given to each problem, shape `(n_problems, n_levels)`."""
+        if isinstance(self.scale, Continuous):
+            raise DataError("counts need a discrete scale; continuous answers have no levels.")
+        n_levels = self.scale.n_levels
+        cell = self.problem_code * n_levels + self.response.astype(np.int64)
+        return np.bincount(cell, minlength=self.n_problems * n_levels).reshape(-1, n_levels).astype(float)
+
+    def select(
+        self, participants: Iterable[object] | None = None, problems: Iterable[object] | None = None
+    ) -> CrowdData:
+        """The data of these participants and problems, in the order given; an unknown id raises `DataError`."""
+        people = np.arange(self.n_participants)
+        if participants is not None:
+            people = rows_of(participants, self.participants.index, "participant")
+        asked = np.arange(self.n_problems)
+        if problems is not None:
+            asked = rows_of(problems, self.problems.index, "problem")
+        return self._rows(people, asked)
+
+    def split(self, by: Unit, test_size: float | int = 0.2, seed: int = 0) -> tuple[CrowdData, CrowdData]:
+        """Two disjoint parts, train and test.
+
+        Parameters
+        ----------
+        by
+            `participant` or `problem` keeps each one's answers together; `response` scatters single answers, and
+            both parts keep all participants and problems.
+        test_size
+            Share in (0, 1), or a number of units.
+        seed
+            Of the shuffle.
+        """
+        n = self._n_units(by)
+        size = round(test_size * n) if isinstance(test_size, float) else int(test_size)
+        if not 0 < size < n:
+            raise DataError(f"test_size={test_size}: leaves {size} of {n} {by}s for testing; leave some for each part.")
+        order = np.random.default_rng(seed).permutation(n)
+        return self._part(by, np.sort(order[size:])), self._part(by, np.sort(order[:size]))
+
+    def folds(self, by: Unit, k: int, seed: int = 0) -> list[tuple[CrowdData, CrowdData]]:
+        """`k` pairs of train and test whose tests are disjoint and together everything."""
+        n = self._n_units(by)
+        if not 2 <= k <= n:
+            raise DataError(f"k={k}: give 2 to {n} folds of {n} {by}s.")
+        order = np.random.default_rng(seed).permutation(n)
+        tests = [np.sort(part) for part in np.array_split(order, k)]
+        return [(self._part(by, np.setdiff1d(np.arange(n), test)), self._part(by, test)) for test in tests]
+
+    def _n_units(self, by: Unit) -> int:
+        sizes = {"participant": self.n_participants, "problem": self.n_problems, "response": self.n_answers}
+        if by not in sizes:
+            raise DataError(f"by={by!r}: split by one of {', '.join(sizes)}.")
+        return sizes[by]
+
+    def _part(self, by: Unit, chosen: IntArray) -> CrowdData:
+        if by == "participant":
+            return self._rows(chosen, np.arange(self.n_problems))
+        if by == "problem":
+            return self._rows(np.arange(self.n_participants), chosen)
+        return replace(
+            self,
+            problem_code=self.problem_code[chosen],
+            participant_code=self.participant_code[chosen],
+            response=self.response[chosen],
+        )
+
+    def _rows(self, people: IntArray, asked: IntArray) -> CrowdData:
+        """Restrict and renumber, both in the order given."""
+        new_person = np.full(self.n_participants, -1)
+        new_person[people] = np.arange(len(people))
+        new_problem = np.full(self.n_problems, -1)
+        new_problem[asked] = np.arange(len(asked))
+        person, problem = new_person[self.participant_code], new_problem[self.problem_code]
+        kept = np.flatnonzero((person >= 0) & (problem >= 0))
+        order = kept[np.lexsort((problem[kept], person[kept]))]
+        return replace(
+            self,
+            problems=self.problems.iloc[asked],
+            participants=self.participants.iloc[people],
+            problem_code=problem[order],
+            participant_code=person[order],
+            response=self.response[order],
+        )
+
+
+def _problem_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Problems indexed by id, each with a text."""
+    frame = _indexed(frame, "problem", "problems")
+    require_columns(frame, ("text",), "problems")
+    empty = frame["text"].isna() | (frame["text"].astype(str).str.strip() == "")
+    if empty.any():
+        raise DataError(
+            f"column 'text' of problems is empty for problem {frame.index[empty][0]!r} ({int(empty.sum())} such); "
+            "give every problem its text or leave it out."
+        )
+    return frame.assign(text=frame["text"].astype(str))
+
+
+def _participant_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Participants indexed by id."""
+    return _indexed(frame, "participant", "participants")
+
+
+def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
+    """The frame indexed by a unique, complete key."""
+    if key not in frame.columns and frame.index.name == key:
+        frame = frame.reset_index()
+    require_rows(frame, name)
+    require_columns(frame, (key,), name)
+    if frame[key].isna().any():
+        raise DataError(f"column {key!r} of {name} is empty in row {int(np.flatnonzero(frame[key].isna())[0])}; fill it.")
+    repeated = frame[key].duplicated()
+    if repeated.any():
+        raise DataError(
+            f"column {key!r} of {name}: {frame[key][repeated].iloc[0]!r} stands there more than once; keep one row each."
+        )
+    return frame.set_index(key)
+
+
+def _codes(ids: pd.Series, index: pd.Index, key: str, table: str) -> IntArray:
+    """Rows of answers in a table; an answer without its row raises."""
+    codes = index.get_indexer(pd.Index(ids))
+    if (codes < 0).any():
+        missing = ids.to_numpy()[codes < 0]
+        raise DataError(
+            f"column {key!r} of responses: {missing[0]!r} ({len(set(missing))} such) has no row in {table}; "
+            f"add it there or drop its answers."
+        )
+    return codes.astype(np.int64)
+
+
+def _refuse_duplicates(responses: pd.DataFrame, person: IntArray, problem: IntArray, n_problems: int) -> None:
+    """A person answers a problem once."""
+    repeated = pd.Series(person * n_problems + problem).duplicated().to_numpy()
+    if repeated.any():
+        first = responses.iloc[int(np.flatnonzero(repeated)[0])]
+        raise DataError(
+            f"columns 'participant', 'problem': {first['participant']!r} answered {first['problem']!r} more than once "
+            f"({int(repeated.sum())} such rows); keep one answer each."
+        )

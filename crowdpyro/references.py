@@ -1,0 +1,361 @@
+"""References: the frozen LLM's answers, as distributions, beside each other when there are several LLMs.
+
+A reference is data about a problem. It is never made up: what an LLM did not answer, or answered outside the scale,
+is missing, and stays so until a policy that the caller names fills it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .errors import DataError, MissingReferenceError
+from .models.scales import Continuous, Scale
+from .tables import read_table, require_columns, require_rows, write_whole
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Kind: TypeAlias = Literal["persona", "participant"]
+Policy: TypeAlias = Literal["error", "panel", "mean"]
+
+ZERO_SHOT = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceSource:
+    """One LLM under one prompt.
+
+    Attributes
+    ----------
+    name, revision, prompt, temperature
+        Where the answers come from.
+    problems
+        Ids of the problems.
+    personas
+        Names of the personas, `""` for zero-shot; participants' ids when `kind` is `participant`.
+    values
+        Discrete scales: option probabilities, shape `(n_problems, n_personas, n_levels)`, each row summing to one.
+        Continuous: draws, shape `(n_problems, n_personas, n_draws)`. NaN where missing.
+    kind
+        What the second axis is.
+    """
+
+    name: str
+    revision: str
+    prompt: str
+    temperature: float
+    problems: pd.Index
+    personas: tuple[str, ...]
+    values: FloatArray
+    kind: Kind = "persona"
+
+    def __post_init__(self) -> None:
+        shape = (len(self.problems), len(self.personas))
+        if self.values.ndim != 3 or self.values.shape[:2] != shape:
+            raise DataError(f"values of {self.name!r} have shape {self.values.shape}; expected {shape} and one more axis.")
+        repeated = self.problems.duplicated()
+        if repeated.any():
+            raise DataError(f"problem {self.problems[repeated][0]!r} stands more than once in {self.name!r}; keep one.")
+
+    def reindex(self, problems: pd.Index) -> ReferenceSource:
+        """The same source on other problems, NaN where it says nothing."""
+        rows = self.problems.get_indexer(problems)
+        values = np.where((rows >= 0)[:, None, None], self.values[rows], np.nan)
+        return replace(self, problems=problems, values=values)
+
+    def base(self) -> FloatArray:
+        """Zero-shot values, or the mean over personas where there is no zero-shot, shape `(n_problems, m)`."""
+        if ZERO_SHOT in self.personas:
+            return self.values[:, self.personas.index(ZERO_SHOT)]
+        return _mean(self.values, axis=1)
+
+    def persona_mean(self) -> FloatArray | None:
+        """Mean over the personas other than zero-shot, shape `(n_problems, m)`; None without personas."""
+        others = [place for place, persona in enumerate(self.personas) if persona != ZERO_SHOT]
+        if not others or len(others) == len(self.personas):
+            return None
+        return _mean(self.values[:, others], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """Answers of one LLM, or of several side by side: a panel.
+
+    Attributes
+    ----------
+    scale
+        What an answer may be.
+    sources
+        One a LLM and prompt, all on the same problems in the same order.
+    report
+        What was out of range, missing or filled.
+    """
+
+    scale: Scale
+    sources: tuple[ReferenceSource, ...]
+    report: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise DataError("sources is empty; give at least one LLM's answers.")
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise DataError(f"sources {names}: names repeat; give each LLM its own.")
+        if any(not source.problems.equals(self.sources[0].problems) for source in self.sources):
+            raise DataError("sources differ in their problems; join them with References.panel.")
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        scale: Scale,
+        name: str = "llm",
+        revision: str = "",
+        prompt: str = "",
+        temperature: float = 0.0,
+    ) -> References:
+        """References from a long frame.
+
+        Parameters
+        ----------
+        frame
+            Columns `problem`, optionally `model` and `persona` or `participant`, and either `answer` (one row a
+            draw; probabilities are the draws' relative frequencies) or one column `p_LABEL` a level. An answer that
+            is empty or outside the scale is missing, and counted in the report.
+        scale, name, revision, prompt, temperature
+            Where the answers come from; the column `model` wins over `name`.
+        """
+        frame = require_rows(frame.rename(columns={"task": "problem"}), "references")
+        require_columns(frame, ("problem",), "references")
+        kind: Kind = "participant" if "participant" in frame.columns else "persona"
+        problems = pd.Index(frame["problem"].unique(), name="problem")
+        persona = frame[kind].fillna(ZERO_SHOT).astype(str) if kind in frame.columns else pd.Series(ZERO_SHOT, frame.index)
+        models = frame["model"].astype(str) if "model" in frame.columns else pd.Series(name, frame.index)
+        sources, notes = [], []
+        for model, rows in frame.groupby(models, sort=False):
+            names = tuple(sorted(persona.loc[rows.index].unique()))
+            cell = (problems.get_indexer(rows["problem"]), pd.Index(names).get_indexer(persona.loc[rows.index]))
+            values, lost = _values(rows, cell, (len(problems), len(names)), scale)
+            if lost:
+                notes.append(f"{model}: {lost} of {len(rows)} answers empty or outside the scale, taken as missing")
+            sources.append(
+                ReferenceSource(str(model), revision, prompt, temperature, problems, names, values, kind)
+            )
+        return cls(scale, tuple(sources), tuple(notes))
+
+    @classmethod
+    def read(cls, path: str | Path, *, scale: Scale, **where: str) -> References:
+        """`from_frame` on a `.csv`, `.csv.gz` or `.parquet` file."""
+        return cls.from_frame(read_table(path), scale=scale, **where)  # type: ignore[arg-type]
+
+    @classmethod
+    def panel(cls, *references: References) -> References:
+        """Several references side by side, on the union of their problems."""
+        scale = references[0].scale
+        if any(other.scale != scale for other in references):
+            raise DataError("references of a panel are on different scales; put them on one.")
+        problems = references[0].problems
+        for other in references[1:]:
+            problems = problems.union(other.problems, sort=False)
+        problems = pd.Index(problems, name="problem")
+        sources = tuple(source.reindex(problems) for each in references for source in each.sources)
+        return cls(scale, sources, tuple(note for each in references for note in each.report))
+
+    def __iter__(self) -> Iterator[ReferenceSource]:
+        return iter(self.sources)
+
+    @property
+    def problems(self) -> pd.Index:
+        """Ids of the problems."""
+        return self.sources[0].problems
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the LLMs."""
+        return tuple(source.name for source in self.sources)
+
+    def source(self, name: str | None = None) -> ReferenceSource:
+        """A source by name; the first one without a name."""
+        if name is None:
+            return self.sources[0]
+        if name not in self.names:
+            raise DataError(f"source {name!r} is not among {', '.join(self.names)}.")
+        return self.sources[self.names.index(name)]
+
+    def select(self, problems: Iterable[object]) -> References:
+        """References of these problems in this order; one that no source knows raises `MissingReferenceError`."""
+        wanted = pd.Index(list(problems), name="problem")
+        unknown = wanted.difference(self.problems)
+        if len(unknown):
+            raise MissingReferenceError(
+                f"problem {unknown[0]!r} ({len(unknown)} such) has no reference; ask the LLM for it or leave it out."
+            )
+        return replace(self, sources=tuple(source.reindex(wanted) for source in self.sources))
+
+    def probabilities(self, source: str | None = None, persona: str = ZERO_SHOT) -> FloatArray:
+        """Option probabilities, shape `(n_problems, n_levels)`, NaN where missing.
+
+        Parameters
+        ----------
+        source
+            Name of the LLM; the first one when None.
+        persona
+            A persona's name, `""` for zero-shot (the mean where there is none), or `mean` over the personas.
+        """
+        if isinstance(self.scale, Continuous):
+            raise DataError("probabilities need a discrete scale; continuous references are draws.")
+        chosen = self.source(source)
+        if persona == ZERO_SHOT:
+            return chosen.base()
+        if persona == "mean":
+            mean = chosen.persona_mean()
+            return chosen.base() if mean is None else mean
+        if persona not in chosen.personas:
+            raise DataError(f"persona {persona!r} is not among {', '.join(map(repr, chosen.personas))}.")
+        return chosen.values[:, chosen.personas.index(persona)]
+
+    def expected(self) -> FloatArray:
+        """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`."""
+        each = [
+            _mean(source.base(), axis=1) if isinstance(self.scale, Continuous) else source.base() @ self.scale.values
+            for source in self.sources
+        ]
+        return _mean(np.stack(each, axis=1), axis=1)
+
+    def missing(self) -> pd.DataFrame:
+        """Problem and source of every missing base answer."""
+        gaps = np.stack([np.isnan(source.base()).any(axis=1) for source in self.sources], axis=1)
+        problem, source = np.nonzero(gaps)
+        return pd.DataFrame({"problem": self.problems[problem], "source": np.array(self.names, dtype=object)[source]})
+
+    def fill(self, policy: Policy = "error") -> References:
+        """References without a gap in their base answers.
+
+        Parameters
+        ----------
+        policy
+            `error` raises `MissingReferenceError` at the first gap; `panel` takes the mean of the other LLMs and
+            raises where none answered; `mean` takes the LLM's own mean over its other problems.
+        """
+        gaps = self.missing()
+        if gaps.empty:
+            return self
+        if policy == "error":
+            first = gaps.iloc[0]
+            raise MissingReferenceError(
+                f"problem {first['problem']!r} has no usable reference of {first['source']!r} ({len(gaps)} such); "
+                "drop the problem, ask again, or name a policy: 'panel' or 'mean'."
+            )
+        if policy not in ("panel", "mean"):
+            raise DataError(f"policy={policy!r}: give 'error', 'panel' or 'mean'.")
+        others = _mean(np.stack([source.base() for source in self.sources]), axis=0)
+        filled = []
+        for source in self.sources:
+            base = source.base()
+            hole = np.isnan(base).any(axis=1)
+            stand_in = others if policy == "panel" else np.broadcast_to(_mean(base, axis=0), base.shape)
+            if np.isnan(stand_in[hole]).any():
+                problem = self.problems[hole & np.isnan(stand_in).any(axis=1)][0]
+                raise MissingReferenceError(f"problem {problem!r} has no reference of any LLM; ask again or drop it.")
+            values = source.values.copy()
+            if ZERO_SHOT in source.personas:
+                values[hole, source.personas.index(ZERO_SHOT)] = stand_in[hole]
+            else:
+                values[hole] = stand_in[hole][:, None]
+            filled.append(replace(source, values=values))
+        counts = gaps["source"].value_counts()
+        notes = tuple(f"{name}: {count} missing references filled by policy {policy!r}" for name, count in counts.items())
+        return replace(self, sources=tuple(filled), report=self.report + notes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Long frame that `from_frame` reads back: one row a (model, problem, persona), or a draw."""
+        frames = []
+        for source in self.sources:
+            problem = np.repeat(np.asarray(source.problems, dtype=object), len(source.personas))
+            who = np.tile(np.array(source.personas, dtype=object), len(source.problems))
+            frame = pd.DataFrame({"problem": problem, "model": source.name, source.kind: who})
+            flat = source.values.reshape(len(frame), -1)
+            if isinstance(self.scale, Continuous):
+                draws = frame.loc[frame.index.repeat(flat.shape[1])].reset_index(drop=True)
+                frames.append(draws.assign(answer=flat.ravel()))
+            else:
+                columns = {f"p_{label}": flat[:, k] for k, label in enumerate(self.scale.labels)}
+                frames.append(frame.assign(**columns))
+        return pd.concat(frames, ignore_index=True)
+
+    def write(self, path: str | Path) -> Path:
+        """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all."""
+        frame = self.to_frame()
+        if str(path).endswith(".parquet"):
+            return write_whole(path, lambda file: frame.to_parquet(file, index=False))
+        if str(path).endswith((".csv", ".csv.gz")):
+            return write_whole(path, lambda file: frame.to_csv(file, index=False))
+        raise DataError(f"file {str(path)!r}: the suffix must be .csv, .csv.gz or .parquet.")
+
+
+def _mean(values: FloatArray, axis: int) -> FloatArray:
+    """Mean over what is there; NaN, without a warning, where nothing is."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=axis)
+    total = np.where(there, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _values(
+    rows: pd.DataFrame, cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], shape: tuple[int, int], scale: Scale
+) -> tuple[FloatArray, int]:
+    """Values of one source, and how many answers were lost."""
+    if "answer" not in rows.columns:
+        return _probability_columns(rows, cell, shape, scale)
+    if isinstance(scale, Continuous):
+        answers = pd.to_numeric(rows["answer"], errors="coerce").to_numpy(dtype=float)
+        good = np.isfinite(answers) & (answers >= scale.low) & (answers <= scale.high)
+        flat = cell[0] * shape[1] + cell[1]
+        draw = pd.Series(flat).groupby(flat).cumcount().to_numpy()
+        values = np.full((*shape, int(draw.max()) + 1), np.nan)
+        values[cell[0][good], cell[1][good], draw[good]] = answers[good]
+        return values, int((~good).sum())
+    labels = {label: code for code, label in enumerate(scale.labels)}
+    codes = np.array([labels.get(_as_label(answer), -1) for answer in rows["answer"]])
+    good = codes >= 0
+    counts = np.zeros((*shape, scale.n_levels))
+    np.add.at(counts, (cell[0][good], cell[1][good], codes[good]), 1.0)
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, counts / np.maximum(total, 1.0), np.nan), int((~good).sum())
+
+
+def _probability_columns(
+    rows: pd.DataFrame, cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], shape: tuple[int, int], scale: Scale
+) -> tuple[FloatArray, int]:
+    """Values from columns `p_LABEL`."""
+    if isinstance(scale, Continuous):
+        raise DataError("table 'references' needs a column 'answer' on a continuous scale; add the LLM's draws.")
+    columns = [f"p_{label}" for label in scale.labels]
+    require_columns(rows, columns, "references")
+    probs = rows[columns].to_numpy(dtype=float)
+    absent = np.isnan(probs).all(axis=1)
+    wrong = ~absent & ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, atol=1e-4))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"columns {columns[0]!r} to {columns[-1]!r}: row {row} holds {np.round(probs[row], 4).tolist()}, which are not "
+            "probabilities that sum to one; correct them or leave all of them empty."
+        )
+    values = np.full((*shape, scale.n_levels), np.nan)
+    total = probs.sum(axis=1, keepdims=True)
+    values[cell] = probs / np.where(absent[:, None], 1.0, total)
+    return values, int(absent.sum())
+
+
+def _as_label(answer: object) -> str:
+    """A level as text; 3, 3.0 and "3.0" are the same."""
+    try:
+        return f"{float(answer):g}"  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(answer)

@@ -1,0 +1,1 @@
+"""Studies: a data set, its protocols, and every method measured beside its yardsticks."""

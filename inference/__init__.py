@@ -1,0 +1,15 @@
+"""How a program is fitted, scored and sampled."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "training": ["FitConfig", "FitHistory", "fit"],
+        "generate": ["decisions", "shares"],
+        "guide": ["ParticipantGuide"],
+        "margins": ["Cells", "Margins", "fit_margins"],
+        "objective": ["PredictiveObjective"],
+        "score": ["LogScore", "log_score"],
+    },
+)

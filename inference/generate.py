@@ -1,0 +1,97 @@
+"""Sampling crowds: every participant meets every problem, block by block.
+
+The problem's and the participant's part of the first layer are computed once each and added by broadcasting, so
+that a decision costs one activation and one small product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..models.belief import ParticipantView
+from ..models.encoder import ProblemView
+from ..models.joint import JointModel
+
+# Cells of a block: small enough to stay in cache, large enough to hide the cost of a call.
+_BLOCK = 16_384
+
+
+@torch.no_grad()
+def decisions(
+    model: JointModel,
+    x: ProblemView,
+    z: ParticipantView,
+    *,
+    expected: int = 0,
+    reference: Tensor | None = None,
+) -> Tensor:
+    """Decisions of participants on problems.
+
+    Parameters
+    ----------
+    model
+        A fitted model in evaluation mode.
+    x
+        The problems, one row each.
+    z
+        The participants, one row each; or, with shape `(n_participants, n_problems, ...)`, one for every pair.
+    expected
+        J > 0 returns the mean decision over J draws of the belief (paper, section 3.1) in the unit of the
+        response; 0 draws one decision, a code or a value.
+    reference
+        A reference for every pair, shape `(n_participants, n_problems, ...)`; x's own when None.
+
+    Returns
+    -------
+    Tensor
+        Shape `(n_participants, n_problems)`.
+    """
+    paired = z.hidden.ndim == 3
+    n_people, n_problems = len(z.hidden), len(x.table)
+    rows = max(1, _BLOCK // max(n_problems, 1))
+    blocks = []
+    crossed = x.crossed()
+    for start in range(0, n_people, rows):
+        chosen = torch.arange(start, min(start + rows, n_people), device=x.table.device)
+        people = z.at(chosen) if paired else z.at(chosen).crossed()
+        view = crossed if reference is None else replace(crossed, reference=reference[chosen])
+        belief = model.belief_dist(view, people)
+        if expected:
+            answers = model.response_dist(belief.sample(torch.Size([expected])), view)
+            blocks.append(_mean_decision(model, answers))
+        else:
+            blocks.append(model.answer_dist(belief, view).sample())
+    return torch.cat(blocks)
+
+
+@torch.no_grad()
+def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
+    """Share of each answer in an infinitely repeated crowd: probabilities averaged over the participants.
+
+    Returns
+    -------
+    Tensor
+        Shape `(n_problems, n_levels)`, discrete scales only.
+    """
+    n_people, n_problems = len(z.hidden), len(x.table)
+    rows = max(1, _BLOCK // max(n_problems, 1))
+    total: Tensor | None = None
+    for start in range(0, n_people, rows):
+        people = z.at(torch.arange(start, min(start + rows, n_people), device=x.table.device)).crossed()
+        view = x.crossed()
+        probs = model.answer_dist(model.belief_dist(view, people), view).probs.sum(0)
+        total = probs if total is None else total + probs
+    if total is None:
+        raise ValueError("no participant to average over")
+    return total / n_people
+
+
+def _mean_decision(model: JointModel, answers: object) -> Tensor:
+    """Mean over the leading axis of draws, in the unit of the response; the likeliest label on a nominal scale."""
+    blender = model.blender
+    if blender.n_belief > 1:
+        return answers.probs.mean(0).argmax(-1).to(answers.probs.dtype)  # type: ignore[attr-defined]
+    return blender.expected(answers).mean(0)  # type: ignore[arg-type]

@@ -1,0 +1,203 @@
+"""Fitting: stochastic variational inference on the joint, then the margins.
+
+Stage one minimises an objective over minibatches of participants with one foreach Adam, the learning rate
+annealed by a half cosine and the KL warmed up, and stops early on held-out answers. Stage two (`margins`) fits
+the answers' distribution problem by problem, again stopped on the held-out answers, and is then repeated from the
+same start on all answers for as many steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from ..models.batch import Batch
+from ..models.errors import ModelError
+from ..models.joint import JointModel
+from .guide import ParticipantGuide
+from .margins import fit_margins
+from .objective import PredictiveObjective
+from .score import log_score
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Settings of a fit.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the participants at most.
+    batch_size
+        Participants in a minibatch.
+    lr
+        Adam's learning rate at the start.
+    warm_up
+        Share of the epochs over which the KL's weight grows from 0 to 1.
+    patience
+        Epochs without a better held-out score before stopping.
+    every
+        Epochs between held-out scores.
+    n_draws
+        Draws of eps in the held-out score.
+    margin_steps
+        Steps of stage two at most; 0 leaves it out.
+    """
+
+    epochs: int = 150
+    batch_size: int = 50
+    lr: float = 1e-2
+    warm_up: float = 0.2
+    patience: int = 40
+    every: int = 5
+    n_draws: int = 64
+    margin_steps: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience", "every", "n_draws"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name}={getattr(self, name)}: give at least 1.")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise ModelError(f"lr={self.lr}: give a positive learning rate.")
+        if not 0 <= self.warm_up <= 1:
+            raise ModelError(f"warm_up={self.warm_up}: give a share of the epochs in [0, 1].")
+        if self.margin_steps < 0:
+            raise ModelError(f"margin_steps={self.margin_steps}: give 0 or more.")
+
+
+@dataclass
+class FitHistory:
+    """What a fit went through.
+
+    Attributes
+    ----------
+    loss
+        Training loss of every epoch, nats per answer.
+    score
+        `(epoch, joint, single)` held-out log scores, nats per answer.
+    best_epoch, margin_steps
+        Where stage one was kept, and how many steps stage two took.
+    margins
+        Held-out log likelihood of stage two, step by step.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    score: list[tuple[int, float, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    margin_steps: int = 0
+    margins: list[float] = field(default_factory=list)
+
+
+def fit(
+    model: JointModel,
+    guide: ParticipantGuide,
+    train: Batch,
+    valid: Batch | None,
+    everything: Batch,
+    config: FitConfig,
+    *,
+    seed: int,
+    report: Callable[[int, float], None] | None = None,
+) -> FitHistory:
+    """Fit a model and its guide in place.
+
+    Parameters
+    ----------
+    model, guide
+        Changed in place; left in evaluation mode.
+    train, valid
+        Answers to learn from, and held-out ones for early stopping (None trains all epochs).
+    everything
+        Both together, for the last run of stage two.
+    config
+        Settings.
+    seed
+        Of the minibatches' order; the caller seeds torch for the rest.
+    report
+        Called after every epoch with its number and its loss.
+    """
+    history = FitHistory()
+    if config.epochs:
+        _fit_joint(model, guide, train, valid, config, seed, history, report)
+    model.eval()
+    guide.eval()
+    if config.margin_steps:
+        _fit_margins(model, train, valid, everything, config, seed, history)
+    return history
+
+
+def _fit_joint(
+    model: JointModel,
+    guide: ParticipantGuide,
+    train: Batch,
+    valid: Batch | None,
+    config: FitConfig,
+    seed: int,
+    history: FitHistory,
+    report: Callable[[int, float], None] | None,
+) -> None:
+    """Stage one."""
+    objective = PredictiveObjective(model, guide)
+    both = torch.nn.ModuleDict({"model": model, "guide": guide})
+    optimizer = torch.optim.Adam(both.parameters(), lr=config.lr, foreach=True)
+    order = torch.Generator().manual_seed(seed)
+    warm_up = config.warm_up * config.epochs if model.n_eps else 0.0
+    best, kept = -math.inf, None
+    for epoch in range(config.epochs):
+        both.train()
+        annealed = 0.05 + 0.475 * (1 + math.cos(math.pi * epoch / config.epochs))
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * annealed
+        beta = min(1.0, (epoch + 1) / warm_up) if warm_up else 1.0
+        total = 0.0
+        shuffled = torch.randperm(train.n_participants, generator=order).to(train.rows.device)
+        for chosen in shuffled.split(config.batch_size):
+            batch = train.people(chosen)
+            optimizer.zero_grad(set_to_none=True)
+            loss = objective.loss(batch, beta)
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach()) * batch.n_answers
+        history.loss.append(total / max(train.n_answers, 1))
+        if not math.isfinite(history.loss[-1]):
+            raise ModelError(f"epoch {epoch}: the loss is {history.loss[-1]}; lower lr={config.lr:g}.")
+        if report is not None:
+            report(epoch, history.loss[-1])
+        if valid is None or (epoch + 1) % config.every or epoch + 1 < warm_up:
+            continue
+        both.eval()
+        score = log_score(model, valid, config.n_draws, seed)
+        history.score.append((epoch, score.joint, score.single))
+        if score.joint > best:
+            best, history.best_epoch = score.joint, epoch
+            kept = {name: value.clone() for name, value in both.state_dict().items()}
+        elif epoch - history.best_epoch >= config.patience:
+            break
+    if kept is None:
+        history.best_epoch = len(history.loss) - 1
+    else:
+        both.load_state_dict(kept)
+
+
+def _fit_margins(
+    model: JointModel,
+    train: Batch,
+    valid: Batch | None,
+    everything: Batch,
+    config: FitConfig,
+    seed: int,
+    history: FitHistory,
+) -> None:
+    """Stage two: find the number of steps on held-out answers, then take them with all answers."""
+    n_steps = config.margin_steps
+    if valid is not None:
+        start = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+        n_steps, history.margins = fit_margins(model, train, valid, n_steps=n_steps, seed=seed)
+        model.encoder.load_state_dict(start)
+    _, scores = fit_margins(model, everything, None, n_steps=n_steps, seed=seed)
+    history.margin_steps = n_steps
+    if valid is None:
+        history.margins = scores

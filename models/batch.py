@@ -1,0 +1,93 @@
+"""What a program is told: problems, participants, and which of them met.
+
+Answers are flat, with indices instead of padding, so that a participant's noise is one site in a
+participant plate and every answer of that person reads the same row of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Covariates and answers of some participants.
+
+    Attributes
+    ----------
+    features
+        Problem covariates that the belief generator sees, shape `(n_problems, n_features)`.
+    known
+        Row of each problem in the training table, -1 for one never trained on, shape `(n_problems,)`.
+    reference
+        The frozen LLM's answer: y_ref in the unit of the response, shape `(n_problems,)`, or log
+        probabilities of the options, shape `(n_problems, n_levels)`, on a categorical scale.
+    profile
+        Encoded profiles v_i, shape `(n_participants, n_profile)`.
+    rows
+        Row of each participant in the population, shape `(n_participants,)`.
+    participant, problem
+        Row of `profile` and of `features` that each answer belongs to, shape `(n_answers,)`.
+    response
+        Codes (discrete scales) or values, shape `(n_answers,)`; None when answers are to be drawn.
+    participation
+        Probability p_it of taking part, a scalar or shape `(n_answers,)`.
+    population
+        Participants in the whole data set, of which these are a minibatch; scales the likelihood.
+    """
+
+    features: Tensor
+    known: Tensor
+    reference: Tensor
+    profile: Tensor
+    rows: Tensor
+    participant: Tensor
+    problem: Tensor
+    response: Tensor | None
+    participation: Tensor
+    population: int
+
+    @property
+    def n_participants(self) -> int:
+        """Participants in this batch."""
+        return self.profile.shape[0]
+
+    @property
+    def n_answers(self) -> int:
+        """Answers in this batch."""
+        return self.problem.shape[0]
+
+    @property
+    def weight(self) -> float:
+        """How many participants of the population each one of this batch stands for."""
+        return self.population / self.n_participants
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+    def people(self, chosen: Tensor) -> Batch:
+        """The minibatch of the participants in these rows, in this order, with all their answers.
+
+        Parameters
+        ----------
+        chosen
+            Rows of `profile`, without repeats, shape `(n_chosen,)`.
+        """
+        place = torch.full((self.n_participants,), -1, dtype=torch.long, device=chosen.device)
+        place[chosen] = torch.arange(len(chosen), device=chosen.device)
+        participant = place[self.participant]
+        kept = (participant >= 0).nonzero()[:, 0]
+        return replace(
+            self,
+            profile=self.profile[chosen],
+            rows=self.rows[chosen],
+            participant=participant[kept],
+            problem=self.problem[kept],
+            response=None if self.response is None else self.response[kept],
+            participation=self.participation if self.participation.ndim == 0 else self.participation[kept],
+        )

@@ -1,0 +1,184 @@
+"""Blenders F: how a reference and a belief bias become a decision (paper, Eq. 2).
+
+y_it ~ F(y_ref_t + delta_it, sigma^2)
+
+One small class a scale. Each says how many numbers it wants from the problem encoder (`n_shape`), turns them into
+spread and cut points, and, where it can, integrates the belief out in closed form: if delta ~ Normal(mu, v) and F is
+normal or cut normal with scale s, then y is normal or cut normal at y_ref + mu with scale sqrt(s^2 + v).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pyro.distributions import Categorical as CategoricalDistribution
+from pyro.distributions import Independent, Normal, TorchDistribution
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, softplus
+
+from .cut_normal import CutNormal
+from .errors import ModelError
+from .scales import Categorical, Continuous, Ordinal, Scale
+
+# softplus(_UNIT) = 1: a zero output of the encoder leaves the spread at its starting value.
+_UNIT = math.log(math.expm1(1.0))
+
+
+class Blender(nn.Module):
+    """What all blenders share.
+
+    Parameters
+    ----------
+    spread
+        Starting scale of the decision noise in the unit of the response.
+
+    Attributes
+    ----------
+    n_shape
+        Numbers a problem's encoder gives the blender.
+    n_belief
+        Coordinates of delta.
+    """
+
+    n_shape: int
+    n_belief: int
+
+    def __init__(self, spread: float = 1.0) -> None:
+        super().__init__()
+        self.spread = spread
+
+    def location(self, reference: Tensor, delta: Tensor) -> Tensor:
+        """The reference plus delta `(..., n_belief)`: shape `(...,)`, or `(..., n_levels)` for labels."""
+        return reference + delta[..., 0]
+
+    def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
+        """F at a location, given the encoder's numbers `(..., n_shape)`."""
+        raise NotImplementedError
+
+    def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution | None:
+        """F with a normal belief integrated out; None where no closed form exists."""
+        return None
+
+    def evidence(self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient and information of log F about the location, each `(..., n_belief)`, for the guide of eps."""
+        raise NotImplementedError
+
+    def values(self, response: Tensor) -> Tensor:
+        """Answers in the unit of the response."""
+        return response
+
+    def expected(self, distribution: TorchDistribution) -> Tensor:
+        """Mean decision in the unit of the response, or the likeliest label's code."""
+        return distribution.mean
+
+    def _spread(self, raw: Tensor) -> Tensor:
+        return self.spread * softplus(raw + _UNIT).clamp(min=1e-3)
+
+
+class NormalBlender(Blender):
+    """Continuous answers: Normal(y_ref + delta, s_t^2)."""
+
+    n_shape = 1
+    n_belief = 1
+
+    def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
+        """Normal around the location."""
+        return Normal(location, self._spread(shape[..., 0]), validate_args=False)
+
+    def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution:
+        """Normal with the belief's variance added."""
+        scale = self._marginal_scale(belief, shape)
+        return Normal(self.location(reference, belief.mean), scale, validate_args=False)
+
+    def evidence(self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual over variance, and one over variance: exact for the normal, close for the cut normal."""
+        information = self._marginal_scale(belief, shape).square().reciprocal()
+        residual = self.values(response) - self.location(reference, belief.mean)
+        return (residual * information)[..., None], information[..., None]
+
+    def _marginal_scale(self, belief: Independent, shape: Tensor) -> Tensor:
+        return (self._spread(shape[..., 0]).square() + belief.variance[..., 0]).sqrt()
+
+
+class CutNormalBlender(NormalBlender):
+    """Ordinal answers: a normal at y_ref + delta cut between the levels.
+
+    The outermost cut points stay at the outermost midpoints, which fixes unit and origin; the gaps between them and
+    the spread are outputs of the problem encoder, centred on the midpoints. One spread alone leaves the distance of
+    the histograms at .17 where this reaches .11.
+    """
+
+    midpoints: Tensor
+    levels: Tensor
+
+    def __init__(self, scale: Ordinal, spread: float = 1.0) -> None:
+        super().__init__(spread)
+        levels = torch.as_tensor(scale.values, dtype=torch.get_default_dtype())
+        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("midpoints", (levels[1:] + levels[:-1]) / 2, persistent=False)
+        self.n_shape = 1 + max(scale.n_levels - 2, 0)
+
+    def cuts(self, shape: Tensor) -> Tensor:
+        """Cut points in the unit of the response, shape `(..., n_levels - 1)`."""
+        first, last = self.midpoints[:1], self.midpoints[-1:]
+        share = torch.softmax(self.midpoints.diff().log() + shape[..., 1:], dim=-1)
+        inner = first + (last - first) * share[..., :-1].cumsum(-1)
+        rows = (*shape.shape[:-1], 1)
+        ends = (first.expand(rows),) if len(self.midpoints) == 1 else (first.expand(rows), inner, last.expand(rows))
+        return torch.cat(ends, dim=-1)
+
+    def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
+        """Cut normal around the location."""
+        return CutNormal(location, self._spread(shape[..., 0]), self.cuts(shape), validate_args=False)
+
+    def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution:
+        """Cut normal with the belief's variance added."""
+        scale = self._marginal_scale(belief, shape)
+        return CutNormal(self.location(reference, belief.mean), scale, self.cuts(shape), validate_args=False)
+
+    def values(self, response: Tensor) -> Tensor:
+        """Numeric values of codes."""
+        return self.levels[response.long()]
+
+    def expected(self, distribution: TorchDistribution) -> Tensor:
+        """Mean of the levels' values."""
+        return distribution.probs @ self.levels
+
+
+class SoftmaxBlender(Blender):
+    """Categorical answers: softmax(log p_ref + delta), delta with one coordinate a label."""
+
+    n_shape = 0
+
+    def __init__(self, scale: Categorical, spread: float = 1.0) -> None:
+        super().__init__(spread)
+        self.n_belief = scale.n_levels
+
+    def location(self, reference: Tensor, delta: Tensor) -> Tensor:
+        """Log weights of the labels, shape `(..., n_levels)`."""
+        return reference + delta
+
+    def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
+        """Categorical with these log weights."""
+        return CategoricalDistribution(logits=location, validate_args=False)
+
+    def evidence(self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor) -> tuple[Tensor, Tensor]:
+        """One-hot minus probabilities, and the diagonal of their covariance."""
+        probs = torch.softmax(self.location(reference, belief.mean), dim=-1)
+        return one_hot(response.long(), self.n_belief) - probs, probs * (1 - probs)
+
+    def expected(self, distribution: TorchDistribution) -> Tensor:
+        """Code of the likeliest label; labels have no mean."""
+        return distribution.probs.argmax(-1).to(distribution.probs.dtype)
+
+
+def blender_for(scale: Scale, spread: float = 1.0) -> Blender:
+    """The blender named after a scale, its decision noise starting at `spread`."""
+    if isinstance(scale, Ordinal):
+        return CutNormalBlender(scale, spread)
+    if isinstance(scale, Continuous):
+        return NormalBlender(spread)
+    if isinstance(scale, Categorical):
+        return SoftmaxBlender(scale, spread)
+    raise ModelError(f"scale={scale!r}: no blender is known for it; give Ordinal, Continuous or Categorical.")

@@ -1,0 +1,126 @@
+"""g_x: everything that the program reads off a problem, computed once a problem.
+
+table_t = A f_t + u_t
+
+f_t are the problem's covariates. Four kinds of numbers stand side by side in a row of the table - the problem's
+part of the belief network's first layer, the belief's direct shift, the loadings of the participants' noise, and
+the blender's shape - so that an answer needs one row lookup. u_t is an offset of each problem seen in training,
+shrunk to the map by a normal prior: a seen problem is fitted by its own answers, an unseen one (u_t = 0) by what the
+covariates carry over. On a survey of 20 items this is what makes withheld items predictable at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ProblemView:
+    """What is known of a problem: one row a problem or, after `at`, one row an answer.
+
+    Attributes
+    ----------
+    table
+        The encoder's output, shape `(..., sum(widths))`.
+    reference
+        y_ref, shape `(...,)`, or option log probabilities, shape `(..., n_levels)`.
+    widths
+        Columns of `hidden`, `shift`, `loadings` and `shape` in the table.
+    """
+
+    table: Tensor
+    reference: Tensor
+    widths: tuple[int, int, int, int]
+
+    def at(self, problem: Tensor) -> ProblemView:
+        """Rows of these problems, one an answer."""
+        return replace(self, table=self.table[problem], reference=self.reference[problem])
+
+    def crossed(self) -> ProblemView:
+        """A leading axis for participants, so that every participant meets every problem by broadcasting."""
+        return replace(self, table=self.table[None], reference=self.reference[None])
+
+    def _columns(self, part: int) -> Tensor:
+        start = sum(self.widths[:part])
+        return self.table[..., start : start + self.widths[part]]
+
+    @property
+    def hidden(self) -> Tensor:
+        """Problem's part of the belief network's first layer, shape `(..., n_hidden)`."""
+        return self._columns(0)
+
+    @property
+    def shift(self) -> Tensor:
+        """Mean belief bias before any profile, shape `(..., n_belief)`."""
+        return self._columns(1)
+
+    @property
+    def loadings(self) -> Tensor:
+        """Effect of eps_i on the belief along the linear path, shape `(..., n_belief * n_eps)`."""
+        return self._columns(2)
+
+    @property
+    def shape(self) -> Tensor:
+        """Numbers that the blender turns into spread and cut points, shape `(..., n_shape)`."""
+        return self._columns(3)
+
+
+class ProblemEncoder(nn.Module):
+    """The affine map A, and the offsets u_t of the problems seen in training.
+
+    Parameters
+    ----------
+    n_features
+        Columns of the problem covariates.
+    n_known
+        Problems in the training table.
+    widths
+        Columns of hidden, shift, loadings and shape.
+    weight_scale, offset_scale
+        Scales of the normal priors of the map's weights and of the offsets.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_known: int,
+        widths: tuple[int, int, int, int],
+        weight_scale: float = 1.0,
+        offset_scale: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.widths = widths
+        self.weight_scale, self.offset_scale = weight_scale, offset_scale
+        self.affine = nn.Linear(n_features, sum(widths))
+        self.offset = nn.Parameter(torch.zeros(n_known, sum(widths[1:])))
+        n_hidden, n_shift, n_loadings, _ = widths
+        with torch.no_grad():
+            # Shift and shape start near zero: the crowd starts as the reference with noise around it.
+            self.affine.weight[n_hidden:] *= 0.1
+            self.affine.bias[n_hidden:] = 0.0
+            # Loadings start away from zero, a saddle where eps is never used and never learned.
+            loadings = slice(n_hidden + n_shift, n_hidden + n_shift + n_loadings)
+            self.affine.weight[loadings] *= 5.0
+            self.affine.bias[loadings].normal_(0.0, 0.3)
+
+    def forward(self, features: Tensor, known: Tensor, reference: Tensor) -> ProblemView:
+        """Encode problems.
+
+        Parameters
+        ----------
+        features, known, reference
+            As in `Batch`: shapes `(n_problems, n_features)`, `(n_problems,)` and `(n_problems, ...)`.
+        """
+        table = self.affine(features)
+        if len(self.offset):
+            offset = self.offset[known.clamp(min=0)] * (known >= 0)[:, None]
+            table = table + torch.cat([torch.zeros_like(table[:, : self.widths[0]]), offset], dim=1)
+        return ProblemView(table, reference, self.widths)
+
+    def log_prior(self) -> Tensor:
+        """Log density of the weights and offsets under their normal priors, up to a constant."""
+        weights = (self.affine.weight / self.weight_scale).square().sum()
+        return -0.5 * (weights + (self.offset / self.offset_scale).square().sum())

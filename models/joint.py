@@ -1,0 +1,171 @@
+"""The joint model of CrowdLLM (paper, section 3; Eqs. 1 to 3) as one Pyro program."""
+
+from __future__ import annotations
+
+import math
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from pyro.distributions import TorchDistribution
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from .batch import Batch
+from .belief import BeliefGenerator, ParticipantView
+from .blender import Blender
+from .encoder import ProblemEncoder, ProblemView
+
+
+class JointModel(PyroModule):
+    """One LLM's reference, and how each person departs from it.
+
+    for participant i:
+        eps_i   ~ Normal(0, I)                                what this person brings to every answer
+        for problem t that i meets:
+            phi_it   ~ Bernoulli(p_it)                        participation
+            delta_it ~ Normal(mu(Omega), Sigma(Omega))        belief bias, Omega = (g_x(x_t), g_z(v_i), eps_i)
+            y_it     ~ F(y_ref_t + delta_it, sigma_t^2)       decision, the blender
+
+    y_ref is data: the frozen LLM's answer, an observed covariate. To change the story, subclass and override one of
+    `eps_dist`, `participation_dist`, `belief_dist`, `response_dist`; sites stay `eps, phi, delta, y`, plates
+    `participants, answers`.
+
+    Parameters
+    ----------
+    encoder
+        Reads the problems (g_x).
+    belief
+        Generates delta; its `n_eps` is the dimension of eps, 0 for people who differ by profile alone.
+    blender
+        Turns reference and belief into a decision.
+    n_draws
+        Draws of delta in `answer_dist` where it has no closed form.
+    """
+
+    def __init__(self, encoder: ProblemEncoder, belief: BeliefGenerator, blender: Blender, n_draws: int = 16) -> None:
+        super().__init__()
+        self.encoder, self.belief, self.blender = encoder, belief, blender
+        self.n_draws = n_draws
+
+    @property
+    def n_eps(self) -> int:
+        """Dimension of the participant's noise."""
+        return self.belief.n_eps
+
+    def crowd(self, batch: Batch, integrate: bool = False) -> Tensor:
+        """The story, line by line.
+
+        Parameters
+        ----------
+        batch
+            Who meets what; `response=None` draws answers, otherwise they are observed.
+        integrate
+            Sample y with delta integrated out (no site `delta`), which is how the `predictive` objective is trained.
+
+        Returns
+        -------
+        Tensor
+            Answers, shape `(n_answers,)`.
+        """
+        x = self.problems(batch).at(batch.problem)
+        pyro.factor("weights", self.log_prior())
+        eps = batch.profile.new_zeros(batch.n_participants, 0)
+        with pyro.plate("participants", batch.population, subsample=batch.rows):
+            if self.n_eps:
+                eps = pyro.sample("eps", self.eps_dist(batch))
+        z = self.participants(batch.profile, eps).at(batch.participant)
+        with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight):
+            took_part = None if batch.response is None else torch.ones_like(batch.response)
+            phi = pyro.sample("phi", self.participation_dist(batch), obs=took_part)
+            with poutine.mask(mask=phi.bool()):
+                belief = self.belief_dist(x, z)
+                if integrate:
+                    return pyro.sample("y", self.answer_dist(belief, x), obs=batch.response)
+                delta = pyro.sample("delta", belief)
+                return pyro.sample("y", self.response_dist(delta, x), obs=batch.response)
+
+    def problems(self, batch: Batch) -> ProblemView:
+        """g_x: the problems of a batch, one row a problem."""
+        view: ProblemView = self.encoder(batch.features, batch.known, batch.reference)
+        return view
+
+    def participants(self, profile: Tensor, eps: Tensor) -> ParticipantView:
+        """g_z: participants with their noise, one row a participant."""
+        return self.belief.participants(profile, eps)
+
+    def eps_dist(self, batch: Batch) -> TorchDistribution:
+        """Normal(0, I) for every participant, event shape `(n_eps,)`."""
+        zero = batch.profile.new_zeros(batch.n_participants, self.n_eps)
+        return dist.Normal(zero, 1.0, validate_args=False).to_event(1)
+
+    def participation_dist(self, batch: Batch) -> TorchDistribution:
+        """Bernoulli with the given probabilities."""
+        probs = batch.participation.expand(batch.n_answers)
+        return dist.Bernoulli(probs=probs, validate_args=False)
+
+    def belief_dist(self, x: ProblemView, z: ParticipantView) -> dist.Independent:
+        """Normal belief bias, event shape `(n_belief,)` (Eq. 1)."""
+        belief: dist.Independent = self.belief(x, z)
+        return belief
+
+    def response_dist(self, delta: Tensor, x: ProblemView) -> TorchDistribution:
+        """F at the reference plus delta (Eq. 2)."""
+        return self.blender.response_dist(self.blender.location(x.reference, delta), x.shape)
+
+    def answer_dist(self, belief: dist.Independent, x: ProblemView) -> TorchDistribution:
+        """F with delta integrated out: in closed form where the blender has one, else over `n_draws` draws."""
+        if type(self).response_dist is JointModel.response_dist:
+            closed = self.blender.integrated(x.reference, belief, x.shape)
+            if closed is not None:
+                return closed
+        return DrawMixture(self.response_dist(belief.rsample((self.n_draws,)), x))
+
+    def log_prior(self) -> Tensor:
+        """Log density of the network's weights under their normal priors."""
+        return self.encoder.log_prior() + self.belief.log_prior()
+
+
+class DrawMixture(TorchDistribution):
+    """The equal mixture of the components along a distribution's first batch axis.
+
+    log p(y) = logsumexp_j log p_j(y) - log J
+    """
+
+    arg_constraints: dict[str, object] = {}
+
+    def __init__(self, components: TorchDistribution) -> None:
+        self.components = components
+        super().__init__(components.batch_shape[1:], components.event_shape, validate_args=False)
+
+    @property
+    def support(self) -> object:
+        """The components' support."""
+        return self.components.support
+
+    @property
+    def probs(self) -> Tensor:
+        """Probabilities of the levels, shape `batch_shape x n_levels`."""
+        probs: Tensor = self.components.probs.mean(0)
+        return probs
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the mixture."""
+        return self.components.mean.mean(0)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-mean-exp over the components."""
+        return torch.logsumexp(self.components.log_prob(value), dim=0) - math.log(self.components.batch_shape[0])
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        """One answer from one component, shape `sample_shape x batch_shape`."""
+        answers = self.components.sample(sample_shape).movedim(len(sample_shape), 0)
+        chosen = torch.randint(len(answers), answers.shape[1:], device=answers.device)
+        return answers.gather(0, chosen[None])[0]
+
+    def expand(self, batch_shape: torch.Size, _instance: object = None) -> DrawMixture:
+        """The same mixture over a larger batch."""
+        first = self.components.batch_shape[:1]
+        return DrawMixture(self.components.expand(torch.Size([*first, *batch_shape])))

@@ -1,0 +1,234 @@
+"""Response scales: what an answer may be, and how it becomes a number.
+
+A scale is data about the question, not about a model; blenders (`crowdpyro.models.blender`) are
+named after the scale they serve. Discrete answers are stored as codes `0..n_levels-1`, continuous
+ones as floats in the unit of the response. A missing answer is never encoded: it is absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .errors import DataError
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ordinal:
+    """Ordered levels with numeric values, such as a 1-5 rating.
+
+    Parameters
+    ----------
+    levels
+        The numeric values, strictly increasing, at least two. Their unit is the response's unit.
+
+    Examples
+    --------
+    >>> Ordinal.range(1, 5).encode([1, 5, 3])
+    array([0., 4., 2.])
+    """
+
+    levels: tuple[float, ...]
+    kind: ClassVar[str] = "ordinal"
+
+    def __post_init__(self) -> None:
+        levels = tuple(float(level) for level in self.levels)
+        object.__setattr__(self, "levels", levels)
+        if len(levels) < 2:
+            raise DataError(f"levels={levels}: an ordinal scale needs at least two levels.")
+        if not np.all(np.isfinite(levels)) or np.any(np.diff(levels) <= 0):
+            raise DataError(f"levels={levels}: give finite, strictly increasing numbers.")
+
+    @classmethod
+    def range(cls, low: int, high: int) -> Ordinal:
+        """Whole numbers from `low` to `high`, both included."""
+        return cls(tuple(float(v) for v in range(int(low), int(high) + 1)))
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels."""
+        return len(self.levels)
+
+    @property
+    def values(self) -> FloatArray:
+        """Numeric value of every level, shape `(n_levels,)`, in the unit of the response."""
+        return np.asarray(self.levels)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The levels as a person would write them."""
+        return tuple(f"{level:g}" for level in self.levels)
+
+    def encode(self, answers: Sequence[Any] | npt.ArrayLike, name: str = "response") -> FloatArray:
+        """Codes `0..n_levels-1` of `answers`, shape `(n,)`; raises `DataError` on any other answer."""
+        numbers = _numbers(answers, name)
+        codes = np.searchsorted(self.values, numbers).clip(0, self.n_levels - 1)
+        wrong = self.values[codes] != numbers
+        if wrong.any():
+            raise DataError(_outside(name, numbers, wrong, f"one of {', '.join(self.labels)}"))
+        return codes.astype(np.float64)
+
+    def decode(self, codes: npt.ArrayLike) -> FloatArray:
+        """Numeric values of `codes`, same shape."""
+        return self.values[np.asarray(codes, dtype=np.int64)]
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Unordered labels, such as the candidates of a vote.
+
+    Parameters
+    ----------
+    levels
+        The labels, unique, at least two. Codes follow their order here; nothing depends on it.
+    """
+
+    levels: tuple[str, ...]
+    kind: ClassVar[str] = "categorical"
+
+    def __post_init__(self) -> None:
+        levels = tuple(str(level) for level in self.levels)
+        object.__setattr__(self, "levels", levels)
+        if len(levels) < 2:
+            raise DataError(f"levels={levels}: a categorical scale needs at least two labels.")
+        if len(set(levels)) < len(levels):
+            raise DataError(f"levels={levels}: labels repeat; give each label once.")
+
+    @property
+    def n_levels(self) -> int:
+        """Number of labels."""
+        return len(self.levels)
+
+    @property
+    def values(self) -> FloatArray:
+        """The codes themselves; they index labels and carry no arithmetic."""
+        return np.arange(self.n_levels, dtype=np.float64)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.levels
+
+    def encode(self, answers: Sequence[Any] | npt.ArrayLike, name: str = "response") -> FloatArray:
+        """Codes of `answers`, shape `(n,)`; raises `DataError` on an unknown label."""
+        table = {level: code for code, level in enumerate(self.levels)}
+        given = [_label(answer) for answer in np.asarray(answers, dtype=object).ravel()]
+        codes = np.array([table.get(label, -1) for label in given], dtype=np.float64)
+        wrong = codes < 0
+        if wrong.any():
+            raise DataError(_outside(name, given, wrong, f"one of {', '.join(self.levels)}"))
+        return codes
+
+    def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.object_]:
+        """Labels of `codes`, same shape."""
+        return np.asarray(self.levels, dtype=object)[np.asarray(codes, dtype=np.int64)]
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A real-valued answer, bounded or not.
+
+    Parameters
+    ----------
+    low, high
+        Bounds in the unit of the response, included; infinite by default.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    kind: ClassVar[str] = "continuous"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        if not self.low < self.high:
+            raise DataError(f"low={self.low:g}, high={self.high:g}: low must be below high.")
+
+    def encode(self, answers: Sequence[Any] | npt.ArrayLike, name: str = "response") -> FloatArray:
+        """The answers as floats, shape `(n,)`; raises `DataError` outside the bounds."""
+        numbers = _numbers(answers, name)
+        wrong = (numbers < self.low) | (numbers > self.high)
+        if wrong.any():
+            raise DataError(_outside(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]"))
+        return numbers
+
+    def decode(self, codes: npt.ArrayLike) -> FloatArray:
+        """The answers themselves."""
+        return np.asarray(codes, dtype=np.float64)
+
+
+Scale: TypeAlias = Ordinal | Categorical | Continuous
+
+
+def parse_scale(text: str) -> Scale:
+    """Scale written on the command line: `1:5`, `continuous`, `continuous:0:100`, `yes,no,unsure`.
+
+    Examples
+    --------
+    >>> parse_scale("1:3")
+    Ordinal(levels=(1.0, 2.0, 3.0))
+    """
+    if match := re.fullmatch(r"(-?\d+):(-?\d+)", text):
+        return Ordinal.range(int(match[1]), int(match[2]))
+    if match := re.fullmatch(r"continuous(?::(-?[\d.]+):(-?[\d.]+))?", text):
+        return Continuous(float(match[1]), float(match[2])) if match[1] else Continuous()
+    if "," in text:
+        return Categorical(tuple(part.strip() for part in text.split(",")))
+    raise DataError(
+        f"scale={text!r}: write LOW:HIGH for whole-number ratings, LABEL,LABEL,... for categories, "
+        "continuous or continuous:LOW:HIGH for numbers."
+    )
+
+
+def scale_to_dict(scale: Scale) -> dict[str, Any]:
+    """JSON-ready form of a scale."""
+    if isinstance(scale, Continuous):
+        return {"kind": scale.kind, "low": scale.low, "high": scale.high}
+    return {"kind": scale.kind, "levels": list(scale.levels)}
+
+
+def scale_from_dict(saved: dict[str, Any]) -> Scale:
+    """The inverse of `scale_to_dict`."""
+    if saved.get("kind") == "continuous":
+        return Continuous(saved["low"], saved["high"])
+    if saved.get("kind") == "ordinal":
+        return Ordinal(tuple(saved["levels"]))
+    if saved.get("kind") == "categorical":
+        return Categorical(tuple(saved["levels"]))
+    raise DataError(f"scale kind {saved.get('kind')!r} is unknown; known: ordinal, categorical, continuous.")
+
+
+def _numbers(answers: Sequence[Any] | npt.ArrayLike, name: str) -> FloatArray:
+    """Floats of `answers`; text, missing and infinite values raise."""
+    raw = np.asarray(answers, dtype=object).ravel()
+    numbers = pd.to_numeric(pd.Series(raw), errors="coerce").to_numpy(dtype=np.float64)
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        raise DataError(_outside(name, raw, wrong, "a finite number"))
+    return numbers
+
+
+def _label(answer: Any) -> str:
+    """A label as text; whole floats lose their `.0`, so that 1.0 read from a file matches "1"."""
+    if isinstance(answer, float | np.floating) and float(answer).is_integer():
+        return str(int(answer))
+    return str(answer)
+
+
+def _outside(name: str, answers: Any, wrong: npt.NDArray[np.bool_], allowed: str) -> str:
+    """Message about the first wrong answer and how many there are."""
+    first = int(np.flatnonzero(wrong)[0])
+    value = answers[first]
+    shown = f"{value:g}" if isinstance(value, float | np.floating) else repr(value)
+    return (
+        f"column {name!r}: answer {shown} (row {first}, {int(wrong.sum())} such rows) is not {allowed}. "
+        "Correct or drop these rows, or declare another scale."
+    )

@@ -1,0 +1,34 @@
+"""Fixtures that several folders share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Two torch threads on shared cores slow small kernels sixty-fold."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real human data, named by CROWDPYRO_DATA."""
+    folder = os.environ.get("CROWDPYRO_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("CROWDPYRO_DATA does not name a folder with the human data")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def popquorn_dir(data_dir: Path) -> Path:
+    """POPQUORN offensiveness ratings and recorded LLM answers."""
+    folder = data_dir / "popquorn"
+    if not folder.is_dir():
+        pytest.skip("CROWDPYRO_DATA holds no popquorn folder")
+    return folder

