@@ -6,7 +6,7 @@ n_tk counts the training answers k to problem t; v_s is drawn from the training 
 the problem encoder's shift and shape move; loadings and network stay. It is the limited-information idea of Olsson
 (1979) - thresholds from the margins, dependence from the joint - and mends what the bound of the first stage leaves:
 its posterior of eps is Gaussian, and the slack goes into the margins. On 200 people and 25 items it takes the
-distance of histograms from .14 to .11 and raises the held-out *joint* log score as well.
+distance of histograms from .139 to .118 and raises the held-out *joint* log score as well, from -1.514 to -1.504.
 """
 
 from __future__ import annotations
@@ -48,22 +48,24 @@ class Margins:
     batch
         Training answers; the people are drawn from its profiles.
     n_people
-        S, a power of two.
+        S, a power of two; by default 32 to 128, the fewer the more answers there are.
     seed
         Of the people drawn.
     """
 
-    def __init__(self, model: JointModel, batch: Batch, n_people: int = 128, seed: int = 0) -> None:
+    def __init__(self, model: JointModel, batch: Batch, n_people: int | None = None, seed: int = 0) -> None:
         self.model, self.batch = model, batch
+        if n_people is None:
+            n_people = 2 ** min(7, max(5, int(math.log2(100_000 / max(batch.n_answers, 1)))))
         generator = torch.Generator().manual_seed(seed)
         people = torch.randint(batch.n_participants, (n_people,), generator=generator).to(batch.rows.device)
         eps = normal_draws(n_people, model.n_eps, seed).to(batch.profile)
         with torch.no_grad():
             self.people = model.participants(batch.profile[people], eps).crossed()
 
-    def log_likelihood(self, cells: Cells, batch: Batch | None = None) -> Tensor:
+    def log_likelihood(self, cells: Cells) -> Tensor:
         """Mean log probability of the counted answers, in nats per answer, shape `()`."""
-        x = self.model.problems(batch or self.batch).at(cells.problem).crossed()
+        x = self.model.problems(self.batch).at(cells.problem).crossed()
         answer = self.model.answer_dist(self.model.belief_dist(x, self.people), x)
         log_prob = torch.logsumexp(answer.log_prob(cells.response), dim=0) - math.log(len(self.people.hidden))
         return (log_prob * cells.count).sum() / cells.count.sum()
@@ -71,77 +73,58 @@ class Margins:
 
 def fit_margins(
     model: JointModel,
-    train: Batch,
-    valid: Batch | None = None,
+    batch: Batch,
     *,
-    n_steps: int = 200,
+    n_steps: int = 100,
     lr: float = 0.03,
-    patience: int = 30,
-    n_people: int = 128,
+    n_people: int | None = None,
     seed: int = 0,
-) -> tuple[int, list[float]]:
-    """Fit the margins of the problems by full-batch Adam, stopping early on held-out answers.
+) -> list[float]:
+    """Fit the margins of the problems by full-batch Adam.
 
     Parameters
     ----------
     model
         Changed in place.
-    train, valid
-        Training answers, and held-out ones (None runs all `n_steps`).
-    n_steps, lr, patience
-        Steps at most, learning rate, and steps without improvement before stopping.
+    batch
+        Training answers.
+    n_steps, lr
+        Steps and learning rate.
     n_people, seed
         As in `Margins`.
 
     Returns
     -------
-    tuple of int and list
-        Steps kept, and the held-out (else training) log likelihood after every step, in nats per answer.
+    list of float
+        Log likelihood before every step, in nats per answer.
     """
-    margins = Margins(model, train, n_people, seed)
-    cells = Cells.of(train)
-    held_out = None if valid is None else Cells.of(valid)
-    encoder = model.encoder
-    n_hidden, n_shift, n_loadings, _ = encoder.widths
-    moves = torch.ones(sum(encoder.widths), device=encoder.offset.device)
-    moves[:n_hidden] = 0.0
-    moves[n_hidden + n_shift : n_hidden + n_shift + n_loadings] = 0.0
-    masks = {
-        encoder.affine.weight: moves[:, None],
-        encoder.affine.bias: moves,
-        encoder.offset: moves[None, n_hidden:],
-    }
-    optimizer = torch.optim.Adam(list(masks), lr=lr, foreach=True)
+    margins, cells = Margins(model, batch, n_people, seed), Cells.of(batch)
+    moves = _moving(model)
+    optimizer = torch.optim.Adam(list(moves), lr=lr, foreach=True)
     was_training = model.training
     model.eval()
     history: list[float] = []
-    best, best_step = -math.inf, 0
-    kept = {name: value.clone() for name, value in encoder.state_dict().items()}
-    for step in range(n_steps + 1):
-        if held_out is not None and valid is not None:
-            with torch.no_grad():
-                history.append(margins.log_likelihood(held_out, valid).item())
-            if history[-1] > best:
-                best, best_step = history[-1], step
-                kept = {name: value.clone() for name, value in encoder.state_dict().items()}
-            if step - best_step >= patience:
-                break
-        if step == n_steps:
-            break
-        optimizer.zero_grad(set_to_none=True)
+    for _ in range(n_steps):
         log_likelihood = margins.log_likelihood(cells)
-        loss = -log_likelihood - encoder.log_prior() / cells.count.sum()
-        gradients = torch.autograd.grad(loss, list(masks))
-        for (parameter, mask), gradient in zip(masks.items(), gradients, strict=True):
+        loss = -log_likelihood - model.encoder.log_prior() / cells.count.sum()
+        for (parameter, mask), gradient in zip(moves.items(), torch.autograd.grad(loss, list(moves)), strict=True):
             parameter.grad = gradient * mask
         optimizer.step()
-        if held_out is None:
-            history.append(log_likelihood.item())
-    if held_out is None:
-        best_step = n_steps
-    else:
-        encoder.load_state_dict(kept)
-    for parameter in masks:
+        history.append(log_likelihood.item())
+    for parameter in moves:
         parameter.grad = None
     model.train(was_training)
-    return best_step, history
+    return history
+
+
+def _moving(model: JointModel) -> dict[Tensor, Tensor]:
+    """The encoder's parameters, each with a mask that is 1 where the columns of shift and shape move."""
+    encoder = model.encoder
+    n_hidden, n_shift, n_loadings, _ = encoder.widths
+    columns = encoder.affine.bias.new_ones(sum(encoder.widths))
+    columns[:n_hidden] = 0.0
+    columns[n_hidden + n_shift : n_hidden + n_shift + n_loadings] = 0.0
+    masks = {encoder.affine.weight: columns[:, None], encoder.affine.bias: columns}
+    if len(encoder.offset):
+        masks[encoder.offset] = columns[None, n_hidden:]
+    return masks

@@ -2,8 +2,8 @@
 
 Stage one minimises an objective over minibatches of participants with one foreach Adam, the learning rate
 annealed by a half cosine and the KL warmed up, and stops early on held-out answers. Stage two (`margins`) fits
-the answers' distribution problem by problem, again stopped on the held-out answers, and is then repeated from the
-same start on all answers for as many steps.
+the answers' distribution problem by problem to all answers, held-out ones included: its normal priors, not early
+stopping, keep it from overfitting (100 steps score as well on new problems as 30).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FitConfig:
     n_draws
         Draws of eps in the held-out score.
     margin_steps
-        Steps of stage two at most; 0 leaves it out.
+        Steps of stage two; 0 leaves it out.
     """
 
     epochs: int = 150
@@ -54,7 +54,7 @@ class FitConfig:
     patience: int = 40
     every: int = 5
     n_draws: int = 64
-    margin_steps: int = 200
+    margin_steps: int = 100
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "every", "n_draws"):
@@ -78,16 +78,15 @@ class FitHistory:
         Training loss of every epoch, nats per answer.
     score
         `(epoch, joint, single)` held-out log scores, nats per answer.
-    best_epoch, margin_steps
-        Where stage one was kept, and how many steps stage two took.
+    best_epoch
+        Where stage one was kept.
     margins
-        Held-out log likelihood of stage two, step by step.
+        Log likelihood of the margins in stage two, step by step, nats per answer.
     """
 
     loss: list[float] = field(default_factory=list)
     score: list[tuple[int, float, float]] = field(default_factory=list)
     best_epoch: int = 0
-    margin_steps: int = 0
     margins: list[float] = field(default_factory=list)
 
 
@@ -111,7 +110,7 @@ def fit(
     train, valid
         Answers to learn from, and held-out ones for early stopping (None trains all epochs).
     everything
-        Both together, for the last run of stage two.
+        Both together, for stage two.
     config
         Settings.
     seed
@@ -125,7 +124,7 @@ def fit(
     model.eval()
     guide.eval()
     if config.margin_steps:
-        _fit_margins(model, train, valid, everything, config, seed, history)
+        history.margins = fit_margins(model, everything, n_steps=config.margin_steps, seed=seed)
     return history
 
 
@@ -180,24 +179,3 @@ def _fit_joint(
         history.best_epoch = len(history.loss) - 1
     else:
         both.load_state_dict(kept)
-
-
-def _fit_margins(
-    model: JointModel,
-    train: Batch,
-    valid: Batch | None,
-    everything: Batch,
-    config: FitConfig,
-    seed: int,
-    history: FitHistory,
-) -> None:
-    """Stage two: find the number of steps on held-out answers, then take them with all answers."""
-    n_steps = config.margin_steps
-    if valid is not None:
-        start = {name: value.clone() for name, value in model.encoder.state_dict().items()}
-        n_steps, history.margins = fit_margins(model, train, valid, n_steps=n_steps, seed=seed)
-        model.encoder.load_state_dict(start)
-    _, scores = fit_margins(model, everything, None, n_steps=n_steps, seed=seed)
-    history.margin_steps = n_steps
-    if valid is None:
-        history.margins = scores

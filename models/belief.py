@@ -83,9 +83,9 @@ class BeliefGenerator(nn.Module):
         super().__init__()
         self.n_eps, self.n_belief = n_eps, n_belief
         self.spread, self.weight_scale = spread, weight_scale
-        self.hidden = nn.Linear(n_profile + n_eps, n_hidden, bias=False)
-        self.shift = nn.Linear(n_profile, n_belief, bias=False)
-        self.scale = nn.Linear(n_profile + n_eps, n_belief, bias=False)
+        self.hidden = _linear(n_profile + n_eps, n_hidden)
+        self.shift = _linear(n_profile, n_belief)
+        self.scale = _linear(n_profile + n_eps, n_belief)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(n_hidden, 2 * n_belief)
         with torch.no_grad():
@@ -116,3 +116,14 @@ class BeliefGenerator(nn.Module):
         layers = (self.hidden, self.shift, self.scale, self.readout)
         squares = torch.stack([layer.weight.square().sum() for layer in layers])
         return -0.5 * squares.sum() / self.weight_scale**2
+
+
+def _linear(n_in: int, n_out: int) -> nn.Linear:
+    """A layer without bias, which may have no input at all."""
+    if n_in:
+        return nn.Linear(n_in, n_out, bias=False)
+    # Torch warns when it initialises a weight without elements; there is nothing to initialise.
+    layer = nn.Linear(1, n_out, bias=False)
+    layer.weight = nn.Parameter(layer.weight.detach()[:, :0].clone())
+    layer.in_features = 0
+    return layer

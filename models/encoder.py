@@ -6,7 +6,9 @@ f_t are the problem's covariates. Four kinds of numbers stand side by side in a 
 part of the belief network's first layer, the belief's direct shift, the loadings of the participants' noise, and
 the blender's shape - so that an answer needs one row lookup. u_t is an offset of each problem seen in training,
 shrunk to the map by a normal prior: a seen problem is fitted by its own answers, an unseen one (u_t = 0) by what the
-covariates carry over. On a survey of 20 items this is what makes withheld items predictable at all.
+covariates carry over. On a survey of 20 items this is what makes withheld items predictable at all. A crowd that is
+meant for new problems of a large pool does better without offsets (`n_known = 0`): the spread between problems that
+the covariates leave open then belongs to the decision noise, and the log loss on unseen comments is lower by .014.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ class ProblemEncoder(nn.Module):
     n_features
         Columns of the problem covariates.
     n_known
-        Problems in the training table.
+        Problems in the training table that have an offset; 0 for none.
     widths
         Columns of hidden, shift, loadings and shape.
     weight_scale, offset_scale

@@ -1,0 +1,239 @@
+"""Crowds out: decisions of virtual participants, or of humans in the same container."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from .aggregate import aggregate
+from .data import CrowdData
+from .errors import DataError
+from .models.scales import Continuous, Scale, scale_from_dict, scale_to_dict
+from .tables import write_whole
+
+if TYPE_CHECKING:
+    from xarray import DataTree
+
+FloatArray = npt.NDArray[np.float64]
+
+_ABSENT = -1
+
+
+class Crowd:
+    """Answers of participants to problems.
+
+    Attributes
+    ----------
+    dataset
+        Dimensions `participant, problem`; variable `response`: int8 codes with -1 for "did not take part" on
+        discrete scales (int16 above 126 levels), float32 with NaN otherwise. Coordinates: problem texts, traits as
+        `profile_NAME`. Attributes: scale, source (`synthetic` or `human`), seed, decision, reference, versions.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        if "response" not in dataset or dataset["response"].dims != ("participant", "problem"):
+            raise DataError("dataset lacks a variable 'response' over (participant, problem); open a crowd's file.")
+        if "scale" not in dataset.attrs:
+            raise DataError("dataset lacks the attribute 'scale'; open a crowd's file.")
+        self.dataset = dataset
+
+    @classmethod
+    def from_matrix(
+        cls,
+        matrix: npt.ArrayLike,
+        *,
+        scale: Scale,
+        problems: pd.DataFrame,
+        participants: pd.DataFrame,
+        source: Literal["synthetic", "human"] = "synthetic",
+        **attrs: Any,
+    ) -> Crowd:
+        """A crowd from codes or values.
+
+        Parameters
+        ----------
+        matrix
+            Shape `(n_participants, n_problems)`, NaN where somebody did not take part.
+        scale
+            What an answer may be.
+        problems, participants
+            As in `CrowdData`.
+        source
+            Where the answers come from.
+        **attrs
+            Numbers and strings to record.
+        """
+        values = np.asarray(matrix, dtype=np.float32)
+        if values.shape != (len(participants), len(problems)):
+            raise DataError(f"matrix has shape {values.shape}; expected {(len(participants), len(problems))}.")
+        if not isinstance(scale, Continuous) and attrs.get("decision", "draw") == "draw":
+            kind = np.int8 if scale.n_levels < np.iinfo(np.int8).max else np.int16
+            response: npt.NDArray[Any] = np.where(np.isnan(values), _ABSENT, values).astype(kind)
+        else:
+            response = values
+        coords: dict[str, Any] = {
+            "participant": np.asarray(participants.index),
+            "problem": np.asarray(problems.index),
+        }
+        if "text" in problems.columns:
+            coords["text"] = ("problem", problems["text"].to_numpy(dtype=str))
+        for name, column in participants.items():
+            numeric = pd.api.types.is_numeric_dtype(column)
+            coords[f"profile_{name}"] = ("participant", column.to_numpy() if numeric else column.to_numpy(dtype=str))
+        recorded = {
+            "scale": json.dumps(scale_to_dict(scale)),
+            "source": source,
+            "crowdpyro_version": importlib.metadata.version("crowdpyro"),
+            **{name: value for name, value in attrs.items() if value is not None},
+        }
+        return cls(xr.Dataset({"response": (("participant", "problem"), response)}, coords, recorded))
+
+    @classmethod
+    def from_data(cls, data: CrowdData) -> Crowd:
+        """The humans themselves as a crowd."""
+        return cls.from_matrix(
+            data.matrix(), scale=data.scale, problems=data.problems, participants=data.participants, source="human"
+        )
+
+    def __repr__(self) -> str:
+        source = self.dataset.attrs.get("source", "unknown")
+        return f"<Crowd: {self.n_participants} {source} participants x {self.n_problems} problems, {self.scale}>"
+
+    @property
+    def scale(self) -> Scale:
+        """What an answer may be."""
+        return scale_from_dict(json.loads(self.dataset.attrs["scale"]))
+
+    @property
+    def n_participants(self) -> int:
+        """Number of participants."""
+        return int(self.dataset.sizes["participant"])
+
+    @property
+    def n_problems(self) -> int:
+        """Number of problems."""
+        return int(self.dataset.sizes["problem"])
+
+    @property
+    def problems(self) -> pd.Index:
+        """Ids of the problems."""
+        return pd.Index(self.dataset["problem"].to_numpy(), name="problem")
+
+    def codes(self) -> FloatArray:
+        """Codes or values, shape `(n_participants, n_problems)`, NaN where somebody did not take part."""
+        raw = self.dataset["response"].to_numpy()
+        values = raw.astype(float)
+        return np.where(raw == _ABSENT, np.nan, values) if np.issubdtype(raw.dtype, np.integer) else values
+
+    def values(self) -> FloatArray:
+        """Answers in the unit of the response (codes on a categorical scale), NaN where absent."""
+        codes = self.codes()
+        if isinstance(self.scale, Continuous) or self._expected:
+            return codes
+        return np.where(np.isnan(codes), np.nan, self.scale.values[np.nan_to_num(codes).astype(int)])
+
+    @property
+    def _expected(self) -> bool:
+        return bool(np.issubdtype(self.dataset["response"].dtype, np.floating))
+
+    def counts(self) -> FloatArray:
+        """How often each level was given to each problem, shape `(n_problems, n_levels)`."""
+        if isinstance(self.scale, Continuous) or self._expected:
+            raise DataError("counts need drawn answers on a discrete scale; these are numbers.")
+        codes = self.dataset["response"].to_numpy()
+        return np.stack([(codes == level).sum(axis=0) for level in range(self.scale.n_levels)], axis=1).astype(float)
+
+    def shares(self) -> FloatArray:
+        """Share of each level among those who took part, shape `(n_problems, n_levels)`, NaN where nobody did."""
+        counts = self.counts()
+        total = counts.sum(axis=1, keepdims=True)
+        return np.where(total > 0, counts / np.maximum(total, 1), np.nan)
+
+    def correlation(self, min_pairs: int = 10) -> pd.DataFrame:
+        """Pearson correlation of every two problems over the people who answered both.
+
+        Parameters
+        ----------
+        min_pairs
+            Pairs with fewer people, or without variance, are NaN.
+
+        Returns
+        -------
+        DataFrame
+            Shape `(n_problems, n_problems)`.
+        """
+        values = self.values()
+        there = (~np.isnan(values)).astype(float)
+        centred = np.nan_to_num(values - np.nanmean(values) if there.any() else values)
+        n = there.T @ there
+        safe = np.maximum(n, 1)
+        cross = centred.T @ centred / safe
+        mean = centred.T @ there / safe
+        second = (centred**2).T @ there / safe
+        variance = second - mean**2
+        scale = np.sqrt(variance * variance.T)
+        good = (n >= min_pairs) & (scale > 1e-12)
+        correlation = np.where(good, (cross - mean * mean.T) / np.where(good, scale, 1.0), np.nan)
+        return pd.DataFrame(correlation, index=self.problems, columns=self.problems)
+
+    def aggregate(self, method: str = "mean", *, seed: int = 0) -> pd.Series:
+        """One answer a problem: `mean`, `median` or `majority`, in the unit of the response (see `aggregate`)."""
+        scale = self.scale
+        if method == "majority" and not isinstance(scale, Continuous) and not self._expected:
+            codes = aggregate(self.codes(), "majority", n_levels=scale.n_levels, seed=seed)
+            known = ~np.isnan(codes)
+            answers = np.full(len(codes), np.nan, dtype=object)
+            answers[known] = scale.decode(codes[known])
+            result = pd.Series(answers, index=self.problems, name="majority")
+            return result if scale.kind == "categorical" else result.astype(float)
+        if scale.kind == "categorical":
+            raise DataError(f"method={method!r}: labels have no {method}; give 'majority'.")
+        if method == "majority":
+            raise DataError("method='majority' needs drawn answers on a discrete scale; give 'mean' or 'median'.")
+        return pd.Series(aggregate(self.values(), method, seed=seed), index=self.problems, name=method)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Long frame `participant, problem, response, source`, one row an answer, with the traits beside."""
+        codes = self.codes()
+        person, problem = np.nonzero(~np.isnan(codes))
+        given = codes[person, problem]
+        frame = pd.DataFrame(
+            {
+                "participant": self.dataset["participant"].to_numpy()[person],
+                "problem": self.dataset["problem"].to_numpy()[problem],
+                "response": given if self._expected else self.scale.decode(given),
+                "source": self.dataset.attrs.get("source", "unknown"),
+            }
+        )
+        for name in self.dataset.coords:
+            if str(name).startswith("profile_"):
+                frame[str(name).removeprefix("profile_")] = self.dataset[name].to_numpy()[person]
+        return frame
+
+    def to_datatree(self, observed: CrowdData | None = None) -> DataTree:
+        """Groups for ArviZ: `posterior_predictive`, `constant_data` and, with humans, `observed_data`."""
+        from .arviz_bridge import to_datatree
+
+        return to_datatree(self, observed)
+
+    def to_netcdf(self, path: str | Path) -> Path:
+        """Write one compressed NetCDF file, whole or not at all."""
+        encoding = {"response": {"zlib": True, "complevel": 4}}
+        return write_whole(path, lambda file: self.dataset.to_netcdf(file, engine="h5netcdf", encoding=encoding))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Crowd:
+        """Read a file that `to_netcdf` wrote."""
+        if not Path(path).is_file():
+            raise DataError(f"file {str(path)!r} does not exist; check the path.")
+        try:
+            return cls(xr.load_dataset(path, engine="h5netcdf"))
+        except (OSError, KeyError) as error:
+            raise DataError(f"file {str(path)!r} is no crowd: {error}") from error

@@ -1,0 +1,611 @@
+"""`CrowdLLM`: fit a digital population to a sample of people, and recruit crowds from it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .crowd import Crowd
+from .data import CrowdData
+from .errors import DataError, MissingReferenceError, ModelError
+from .features import ProblemFeatures
+from .inference.training import FitConfig, FitHistory
+from .models.scales import Categorical, Continuous, Scale
+from .profiles import ProfileEncoder, clean_profiles
+from .references import References
+
+if TYPE_CHECKING:
+    import torch
+
+    from .inference.score import LogScore
+    from .llm import FrozenLLM
+    from .models.batch import Batch
+    from .models.belief import ParticipantView
+    from .models.encoder import ProblemView
+
+logger = logging.getLogger(__name__)
+
+Decision: TypeAlias = Literal["draw", "expected"]
+ReferenceUse: TypeAlias = Literal["expected", "shared_draw", "per_participant"]
+
+
+@dataclass(frozen=True)
+class CrowdConfig:
+    """Settings of a `CrowdLLM`.
+
+    Parameters
+    ----------
+    n_eps
+        Dimension of a participant's noise; 0 for people who differ by profile alone.
+    n_hidden
+        Hidden units of the belief network.
+    n_components
+        Text components that the problem encoder sees at most; 0 for none.
+    text_encoder
+        Name for `load_encoder`.
+    use_profile
+        Whether the belief sees profiles.
+    holdout
+        What early stopping holds back: `participant` when the problems are the ones of training, `problem` when
+        the crowd will answer new ones.
+    holdout_size
+        Share held back, in [0, 1); 0 trains all epochs.
+    weight_scale, offset_scale
+        Scales of the normal priors of the weights, and of the training problems' offsets.
+    dropout
+        Share of the belief network's hidden units zeroed in training.
+    training
+        Settings of the fit.
+    """
+
+    n_eps: int = 5
+    n_hidden: int = 32
+    n_components: int = 32
+    text_encoder: str = "auto"
+    use_profile: bool = True
+    holdout: Literal["participant", "problem"] = "participant"
+    holdout_size: float = 0.15
+    weight_scale: float = 0.3
+    offset_scale: float = 0.5
+    dropout: float = 0.0
+    training: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_eps", 0), ("n_hidden", 1), ("n_components", 0)):
+            if getattr(self, name) < least:
+                raise ModelError(f"{name}={getattr(self, name)}: give at least {least}.")
+        if self.holdout not in ("participant", "problem"):
+            raise ModelError(f"holdout={self.holdout!r}: give 'participant' or 'problem'.")
+        for name in ("holdout_size", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ModelError(f"{name}={getattr(self, name)}: give a share in [0, 1).")
+        for name in ("weight_scale", "offset_scale"):
+            if not getattr(self, name) > 0:
+                raise ModelError(f"{name}={getattr(self, name)}: give a positive scale.")
+
+
+class CrowdLLM:
+    """A frozen LLM's references and a Pyro model of how people depart from them.
+
+    Parameters
+    ----------
+    config
+        Settings; keyword arguments replace single fields.
+    backbone
+        A `FrozenLLM` that is asked for references which are not passed.
+    device
+        Where to compute.
+    progress
+        Show a progress bar; by default only on a terminal.
+
+    Attributes
+    ----------
+    model, guide
+        The fitted `JointModel` and its guide.
+    history
+        What the fit went through.
+
+    References
+    ----------
+    R. F. Lin, K. Tian, H. Zheng, C. Zhang, L. Zeng, S. Huang (2025), CrowdLLM: Building LLM-based digital
+    populations augmented with generative models, arXiv 2512.07890.
+    """
+
+    def __init__(
+        self,
+        config: CrowdConfig | None = None,
+        *,
+        backbone: FrozenLLM | None = None,
+        device: str = "cpu",
+        progress: bool | None = None,
+        **settings: Any,
+    ) -> None:
+        try:
+            self.config = replace(config or CrowdConfig(), **settings)
+        except TypeError as error:
+            raise ModelError(f"settings: {error}; known are {', '.join(CrowdConfig.__dataclass_fields__)}.") from error
+        self.backbone, self.device, self.progress = backbone, device, progress
+        self._fitted: _Fitted | None = None
+
+    # -- fitting -----------------------------------------------------------------------------------------------
+
+    def fit(self, data: CrowdData, references: References | None = None, *, seed: int = 0) -> CrowdLLM:
+        """Learn from people.
+
+        Parameters
+        ----------
+        data
+            Their answers.
+        references
+            The LLM's answers to the same problems, without gaps (see `References.fill`). None asks the backbone, or
+            fits the same network without an LLM when there is none.
+        seed
+            Equal seeds give equal models.
+
+        Returns
+        -------
+        CrowdLLM
+            Itself.
+
+        Raises
+        ------
+        MissingReferenceError
+            When a problem has no reference.
+        """
+        from .inference.runtime import seeded
+
+        if data.n_answers == 0:
+            raise DataError("data has no answers; give at least one.")
+        references = self._references(references, data.problems, data.scale)
+        text = self._text_components()
+        features = ProblemFeatures.fit(data.problems, references, text, data.scale, data.response)
+        profiles = data.participants if self.config.use_profile else data.participants.iloc[:, :0]
+        encoder = ProfileEncoder.fit(profiles)
+        covariates, reference = features.transform(data.problems, references)
+        with seeded(seed, self.device):
+            self._fitted = fitted = _build(data, features, encoder, profiles, covariates, reference, self.config)
+            fitted.to(self.device)
+            batch = fitted.batch(data, covariates, reference).to(self.device)
+            train, valid = self._hold_out(batch, seed)
+            fitted.history = _train(fitted, train, valid, batch, self.config.training, seed, self._bar())
+        return self
+
+    def _hold_out(self, batch: Batch, seed: int) -> tuple[Batch, Batch | None]:
+        """Answers to learn from and to stop by."""
+        import torch
+
+        by_person = self.config.holdout == "participant"
+        n = batch.n_participants if by_person else len(batch.features)
+        size = round(self.config.holdout_size * n)
+        if size < 1 or n - size < 2:
+            return batch, None
+        order = torch.as_tensor(np.random.default_rng(seed).permutation(n), device=batch.rows.device)
+        if by_person:
+            train = batch.people(order[size:].sort().values)
+            return replace(train, population=n - size), replace(batch.people(order[:size].sort().values), population=size)
+        held = torch.zeros(n, dtype=torch.bool, device=batch.rows.device)
+        held[order[:size]] = True
+        return _answers(batch, ~held[batch.problem]), _answers(batch, held[batch.problem])
+
+    def _text_components(self) -> Any:
+        if not self.config.n_components:
+            return None
+        from .text import TextComponents, load_encoder
+
+        return TextComponents(load_encoder(self.config.text_encoder), self.config.n_components)
+
+    def _references(self, references: References | None, problems: pd.DataFrame, scale: Scale) -> References | None:
+        """References of these problems without a gap."""
+        if references is None and self.backbone is not None:
+            references = self.backbone.refer(problems, scale)
+        if references is None:
+            return None
+        if references.scale != scale:
+            raise DataError(f"references are on {references.scale}, the answers on {scale}; put them on one scale.")
+        if any(source.kind == "participant" for source in references):
+            raise ModelError("references by participant are not fitted yet; give references by problem or persona.")
+        return references.select(problems.index).fill("error")
+
+    def _bar(self) -> Callable[[int, float], None] | None:
+        show = sys.stderr.isatty() if self.progress is None else self.progress
+        if not show:
+            return None
+        from tqdm.auto import tqdm
+
+        bar = tqdm(total=self.config.training.epochs, desc="fit", unit="epoch", leave=False)
+
+        def report(epoch: int, loss: float) -> None:
+            bar.update(1)
+            bar.set_postfix(loss=f"{loss:.4f}")
+
+        return report
+
+    # -- what was fitted ---------------------------------------------------------------------------------------
+
+    def _state(self) -> _Fitted:
+        if self._fitted is None:
+            raise ModelError("this CrowdLLM is not fitted; call fit first.")
+        return self._fitted
+
+    @property
+    def model(self) -> Any:
+        """The fitted `JointModel`."""
+        return self._state().model
+
+    @property
+    def guide(self) -> Any:
+        """Its guide."""
+        return self._state().guide
+
+    @property
+    def history(self) -> FitHistory:
+        """What the fit went through."""
+        return self._state().history
+
+    @property
+    def scale(self) -> Scale:
+        """What an answer may be."""
+        return self._state().scale
+
+    # -- crowds ------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        participants: int | pd.DataFrame = 1000,
+        problems: pd.DataFrame | Iterable[object] | None = None,
+        references: References | None = None,
+        *,
+        decision: Decision = "draw",
+        reference: ReferenceUse = "expected",
+        crossed: bool = True,
+        participation: float | npt.ArrayLike = 1.0,
+        n_draws: int = 10,
+        seed: int = 0,
+    ) -> Crowd:
+        """Recruit virtual participants and let them answer.
+
+        Parameters
+        ----------
+        participants
+            How many to draw from the training profiles, or a frame of profiles, one row each.
+        problems
+            A frame indexed by problem with a column `text`, or ids of training problems; all of training when None.
+        references
+            Of problems that are not of training.
+        decision
+            `draw` one answer, or the `expected` one over `n_draws` beliefs (paper, section 3.1).
+        reference
+            y_ref as `expected` by the LLM, one `shared_draw` a problem, or a draw `per_participant` (Theorem 4.6).
+        crossed
+            The same people for all problems; False recruits fresh people for each, so that nothing but the problem
+            binds two answers, and a row is a slot without a profile.
+        participation
+            Probability of taking part: a number, or an array `(n_participants, n_problems)`.
+        n_draws
+            J, for `expected`.
+        seed
+            Equal seeds give equal crowds.
+
+        Raises
+        ------
+        MissingReferenceError
+            When a new problem has no reference.
+        DataError
+            When a profile has a level that training never saw, or an option is unknown.
+        """
+        from .inference.generate import decisions
+        from .inference.runtime import seeded
+
+        _one_of("decision", decision, ("draw", "expected"))
+        _one_of("reference", reference, ("expected", "shared_draw", "per_participant"))
+        fitted = self._state()
+        asked, x, references = self._problems(problems, references)
+        rng = np.random.default_rng(seed)
+        frame, profile = self._recruit(participants, rng, None if crossed else len(asked))
+        with seeded(seed, self.device):
+            z = self._people(profile)
+            drawn = self._drawn_reference(references, reference, len(frame), rng)
+            answers = decisions(
+                fitted.model, x, z, expected=n_draws if decision == "expected" else 0, reference=drawn
+            )
+        matrix = answers.cpu().numpy().astype(np.float32)
+        matrix[rng.random(matrix.shape) >= _probabilities(participation, matrix.shape)] = np.nan
+        return Crowd.from_matrix(
+            matrix,
+            scale=fitted.scale,
+            problems=asked,
+            participants=frame if crossed else frame.iloc[:, :0],
+            seed=seed,
+            decision=decision,
+            reference=reference,
+            crossed=int(crossed),
+            n_draws=n_draws,
+            llm=", ".join(fitted.features.sources),
+        )
+
+    def shares(
+        self,
+        problems: pd.DataFrame | Iterable[object] | None = None,
+        references: References | None = None,
+        *,
+        participants: int | pd.DataFrame = 1024,
+        seed: int = 0,
+    ) -> npt.NDArray[np.float64]:
+        """The predictive distribution: share of each level in a crowd whose every member answers infinitely often.
+
+        Returns
+        -------
+        ndarray
+            Shape `(n_problems, n_levels)`, discrete scales only.
+        """
+        from .inference.generate import shares
+        from .inference.runtime import seeded
+
+        if isinstance(self.scale, Continuous):
+            raise DataError("shares need a discrete scale; generate a crowd of continuous answers instead.")
+        _, x, _ = self._problems(problems, references)
+        _, profile = self._recruit(participants, np.random.default_rng(seed), None)
+        with seeded(seed, self.device):
+            result = shares(self._state().model, x, self._people(profile))
+        return result.cpu().numpy().astype(np.float64)
+
+    def log_score(
+        self, data: CrowdData, references: References | None = None, *, n_draws: int = 128, seed: int = 0
+    ) -> LogScore:
+        """Joint and single log score of people's answers given their profiles, eps drawn from the prior.
+
+        Parameters
+        ----------
+        data
+            Answers that the model was not fitted to.
+        references
+            Of problems that are not of training.
+        n_draws
+            Draws of eps, at least 64.
+        seed
+            Of the draws.
+        """
+        from .inference.runtime import seeded
+        from .inference.score import log_score
+
+        if n_draws < 64:
+            raise ModelError(f"n_draws={n_draws}: a reported log score takes at least 64 draws.")
+        fitted = self._state()
+        covariates, reference = self._covariates(data.problems, references)
+        with seeded(seed, self.device):
+            batch = fitted.batch(data, covariates, reference).to(self.device)
+            return log_score(fitted.model, batch, n_draws, seed)
+
+    def _problems(
+        self, problems: pd.DataFrame | Iterable[object] | None, references: References | None
+    ) -> tuple[pd.DataFrame, ProblemView, References | None]:
+        """The problems asked, what the model makes of them, and their references."""
+        import torch
+
+        fitted = self._state()
+        if problems is None:
+            asked = fitted.problems
+        elif isinstance(problems, pd.DataFrame):
+            asked = problems
+            if "text" not in asked.columns:
+                raise DataError("table 'problems' lacks column 'text'; add each problem's text.")
+        else:
+            ids = list(problems)
+            unknown = [each for each in ids if each not in fitted.problems.index]
+            if unknown:
+                raise DataError(f"problem {unknown[0]!r} is not of training; pass a frame with its text instead.")
+            asked = fitted.problems.loc[ids]
+        covariates, reference = self._covariates(asked, references)
+        known = torch.as_tensor(fitted.problems.index.get_indexer(asked.index))
+        with torch.no_grad():
+            x = fitted.model.encoder(
+                torch.as_tensor(covariates).to(self.device), known.to(self.device), torch.as_tensor(reference).to(self.device)
+            )
+        return asked, x, references
+
+    def _covariates(
+        self, problems: pd.DataFrame, references: References | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Covariates and y_ref, remembered for training problems."""
+        fitted = self._state()
+        rows = fitted.problems.index.get_indexer(problems.index)
+        if references is None and (rows >= 0).all():
+            return fitted.covariates[rows], fitted.reference[rows]
+        if references is None and fitted.features.sources and self.backbone is not None:
+            references = self.backbone.refer(problems, fitted.scale)
+        return fitted.features.transform(problems, references)
+
+    def _recruit(
+        self, participants: int | pd.DataFrame, rng: np.random.Generator, per_problem: int | None
+    ) -> tuple[pd.DataFrame, npt.NDArray[np.float32]]:
+        """Profiles as a frame and encoded, `(n, n_columns)` or, for fresh people, `(n, n_problems, n_columns)`."""
+        fitted = self._state()
+        if isinstance(participants, pd.DataFrame):
+            frame, _ = clean_profiles(participants)
+            frame = frame.reindex(columns=[*frame.columns, *(c for c in fitted.profiles.columns if c not in frame and c.endswith("_missing"))], fill_value=0.0)
+            if per_problem is not None:
+                raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
+            return frame, fitted.profile_encoder.transform(frame)
+        if participants < 1:
+            raise DataError(f"participants={participants}: give at least one.")
+        pool = fitted.profile_encoder.transform(fitted.profiles)
+        size = (participants,) if per_problem is None else (participants, per_problem)
+        rows = rng.integers(len(pool), size=size)
+        first = rows if per_problem is None else rows[:, 0]
+        frame = fitted.profiles.iloc[first].set_axis(pd.RangeIndex(participants, name="participant"))
+        return frame, pool[rows]
+
+    def _people(self, profile: npt.NDArray[np.float32]) -> ParticipantView:
+        """Participants with noise drawn from its prior; the caller has seeded."""
+        import torch
+
+        encoded = torch.as_tensor(profile).to(self.device)
+        model = self._state().model
+        with torch.no_grad():
+            return model.participants(encoded, torch.randn(*encoded.shape[:-1], model.n_eps, device=self.device))
+
+    def _drawn_reference(
+        self, references: References | None, use: ReferenceUse, n: int, rng: np.random.Generator
+    ) -> torch.Tensor | None:
+        """y_ref for every pair, when it is drawn."""
+        import torch
+
+        if use == "expected":
+            return None
+        scale = self.scale
+        if references is None or isinstance(scale, Categorical):
+            raise MissingReferenceError(f"reference={use!r} draws the LLM's answers; pass references= on a numeric scale.")
+        rows = n if use == "per_participant" else 1
+        base = references.fill("error").sources[0].base()
+        if isinstance(scale, Continuous):
+            drawn = base[np.arange(len(base)), rng.integers(base.shape[1], size=(rows, len(base)))]
+        else:
+            below = rng.random((rows, len(base), 1)) > base.cumsum(axis=1)[None, :, :-1]
+            drawn = scale.values[below.sum(axis=-1)]
+        full = np.broadcast_to(drawn, (n, len(base))).astype(np.float32)
+        return torch.as_tensor(full.copy()).to(self.device)
+
+    # -- files -------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model as `model.safetensors` and `model.json` into a folder."""
+        from .persistence import save
+
+        return save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, backbone: FrozenLLM | None = None, device: str = "cpu") -> CrowdLLM:
+        """Read a folder that `save` wrote; equal seeds give the crowd of the model that was saved."""
+        from .persistence import load
+
+        return load(cls, folder, backbone=backbone, device=device)
+
+
+@dataclass
+class _Fitted:
+    """Everything that a fit leaves behind."""
+
+    scale: Scale
+    features: ProblemFeatures
+    profile_encoder: ProfileEncoder
+    profiles: pd.DataFrame
+    problems: pd.DataFrame
+    covariates: npt.NDArray[np.float32]
+    reference: npt.NDArray[np.float32]
+    spread: float
+    model: Any
+    guide: Any
+    history: FitHistory = field(default_factory=FitHistory)
+
+    def to(self, device: str) -> None:
+        self.model.to(device)
+        self.guide.to(device)
+
+    def batch(
+        self, data: CrowdData, covariates: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]
+    ) -> Batch:
+        """All answers of a data set; problems of training are known by their row."""
+        import torch
+
+        from .models.batch import Batch
+
+        return Batch(
+            features=torch.as_tensor(covariates),
+            known=torch.as_tensor(self.problems.index.get_indexer(data.problems.index)),
+            reference=torch.as_tensor(reference),
+            profile=torch.as_tensor(self.profile_encoder.transform(data.participants)),
+            rows=torch.arange(data.n_participants),
+            participant=torch.as_tensor(data.participant_code),
+            problem=torch.as_tensor(data.problem_code),
+            response=torch.as_tensor(data.response, dtype=torch.float32),
+            participation=torch.ones(()),
+            population=data.n_participants,
+        )
+
+
+def _build(
+    data: CrowdData,
+    features: ProblemFeatures,
+    encoder: ProfileEncoder,
+    profiles: pd.DataFrame,
+    covariates: npt.NDArray[np.float32],
+    reference: npt.NDArray[np.float32],
+    config: CrowdConfig,
+) -> _Fitted:
+    """The untrained model; the caller has seeded."""
+    spread = 1.0
+    if not isinstance(data.scale, Categorical):
+        spread = float(np.std(np.asarray(data.scale.decode(data.response), dtype=float))) or 1.0
+    model, guide = build_model(
+        data.scale, config, spread, n_features=covariates.shape[1], n_known=data.n_problems if config.holdout == "participant" else 0,
+        n_profile=encoder.n_columns,
+    )
+    return _Fitted(data.scale, features, encoder, profiles, data.problems, covariates, reference, spread, model, guide)
+
+
+def build_model(
+    scale: Scale, config: CrowdConfig, spread: float, *, n_features: int, n_known: int, n_profile: int
+) -> tuple[Any, Any]:
+    """Joint model and guide of these sizes, `spread` being the standard deviation of the training answers."""
+    from .inference.guide import ParticipantGuide
+    from .models.belief import BeliefGenerator
+    from .models.blender import blender_for
+    from .models.encoder import ProblemEncoder
+    from .models.joint import JointModel
+
+    # The variance of an answer starts as half belief, half decision.
+    half = spread * 0.5**0.5
+    blender = blender_for(scale, half)
+    widths = (config.n_hidden, blender.n_belief, blender.n_belief * config.n_eps, blender.n_shape)
+    problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale)
+    belief = BeliefGenerator(
+        n_profile, config.n_eps, config.n_hidden, blender.n_belief, half, config.weight_scale, config.dropout
+    )
+    model = JointModel(problem_encoder, belief, blender)
+    return model, ParticipantGuide(model)
+
+
+def _train(
+    fitted: _Fitted,
+    train: Batch,
+    valid: Batch | None,
+    everything: Batch,
+    config: FitConfig,
+    seed: int,
+    report: Callable[[int, float], None] | None,
+) -> FitHistory:
+    from .inference.training import fit
+
+    history = fit(fitted.model, fitted.guide, train, valid, everything, config, seed=seed, report=report)
+    logger.info("fit: %d epochs, kept the one numbered %d", len(history.loss), history.best_epoch)
+    return history
+
+
+def _answers(batch: Batch, kept: torch.Tensor) -> Batch:
+    """The batch with only some of its answers."""
+    response = None if batch.response is None else batch.response[kept]
+    return replace(batch, participant=batch.participant[kept], problem=batch.problem[kept], response=response)
+
+
+def _probabilities(participation: float | npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Probabilities of taking part, broadcast to the crowd."""
+    probs = np.asarray(participation, dtype=float)
+    if not ((probs >= 0) & (probs <= 1)).all():
+        raise DataError(f"participation={participation!r}: give probabilities in [0, 1].")
+    try:
+        return np.broadcast_to(probs, shape)
+    except ValueError as error:
+        raise DataError(f"participation has shape {probs.shape}; give a number or an array {shape}.") from error
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise DataError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}.")

@@ -1,0 +1,139 @@
+"""A fitted `CrowdLLM` as a folder: arrays in `model.safetensors`, the rest in `model.json`; nothing is pickled.
+
+The JSON holds the training profiles, which crowds are recruited from: a saved model is as private as its sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .errors import ModelError
+from .features import ProblemFeatures
+from .inference.training import FitConfig, FitHistory
+from .models.scales import scale_from_dict, scale_to_dict
+from .profiles import ProfileEncoder
+from .tables import write_whole
+
+if TYPE_CHECKING:
+    from .estimator import CrowdLLM
+    from .llm import FrozenLLM
+
+_FORMAT = 1
+
+
+def save(estimator: CrowdLLM, folder: str | Path) -> Path:
+    """Write a fitted estimator into a folder, each file whole or not at all, the JSON last."""
+    from safetensors.numpy import save_file
+
+    fitted = estimator._state()
+    settings, arrays = fitted.features.state()
+    tensors = {f"features.{name}": np.ascontiguousarray(value) for name, value in arrays.items()}
+    tensors |= {"covariates": fitted.covariates, "reference": fitted.reference}
+    for part in ("model", "guide"):
+        for name, value in getattr(fitted, part).state_dict().items():
+            tensors[f"{part}.{name}"] = np.ascontiguousarray(value.detach().cpu().numpy())
+    saved = {
+        "format": _FORMAT,
+        "crowdpyro": importlib.metadata.version("crowdpyro"),
+        "config": dataclasses.asdict(estimator.config),
+        "scale": scale_to_dict(fitted.scale),
+        "spread": fitted.spread,
+        "features": settings,
+        "profile_encoder": fitted.profile_encoder.to_dict(),
+        "profiles": _table(fitted.profiles),
+        "problems": _table(fitted.problems[["text"]]),
+        "history": dataclasses.asdict(fitted.history),
+    }
+    folder = Path(folder)
+    text = json.dumps(saved, indent=1)
+    write_whole(folder / "model.safetensors", lambda file: save_file(tensors, file))
+    write_whole(folder / "model.json", lambda file: file.write_text(text, encoding="utf-8"))
+    return folder
+
+
+def load(
+    cls: type[CrowdLLM], folder: str | Path, *, backbone: FrozenLLM | None = None, device: str = "cpu"
+) -> CrowdLLM:
+    """Rebuild the estimator that `save` wrote.
+
+    Raises
+    ------
+    ModelError
+        When a file is missing or damaged, or the text encoder is another one than was recorded.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from .estimator import CrowdConfig, _Fitted, build_model
+
+    folder = Path(folder)
+    try:
+        saved: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "model.safetensors")
+    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+        raise ModelError(f"folder {str(folder)!r} holds no readable model: {error}. Give a folder that save wrote.") from error
+    if saved.get("format") != _FORMAT:
+        raise ModelError(f"folder {str(folder)!r} has format {saved.get('format')!r}; this version reads {_FORMAT}.")
+    settings = dict(saved["config"])
+    settings["training"] = FitConfig(**settings["training"])
+    config = CrowdConfig(**settings)
+    scale = scale_from_dict(saved["scale"])
+    arrays = {name.removeprefix("features."): value for name, value in tensors.items() if name.startswith("features.")}
+    features = ProblemFeatures.from_state(saved["features"], arrays, scale)
+    encoder = ProfileEncoder.from_dict(saved["profile_encoder"])
+    problems = _frame(saved["problems"])
+    covariates = tensors["covariates"]
+    model, guide = build_model(
+        scale,
+        config,
+        saved["spread"],
+        n_features=covariates.shape[1],
+        n_known=len(tensors["model.encoder.offset"]),
+        n_profile=encoder.n_columns,
+    )
+    for part, module in (("model", model), ("guide", guide)):
+        state = {
+            name.removeprefix(f"{part}."): torch.from_numpy(value.copy())
+            for name, value in tensors.items()
+            if name.startswith(f"{part}.")
+        }
+        module.load_state_dict(state)
+        module.eval()
+    history = FitHistory(**saved["history"])
+    estimator = cls(config, backbone=backbone, device=device)
+    estimator._fitted = _Fitted(
+        scale=scale,
+        features=features,
+        profile_encoder=encoder,
+        profiles=_frame(saved["profiles"]),
+        problems=problems,
+        covariates=covariates,
+        reference=tensors["reference"],
+        spread=saved["spread"],
+        model=model,
+        guide=guide,
+        history=history,
+    )
+    estimator._fitted.to(device)
+    return estimator
+
+
+def _table(frame: pd.DataFrame) -> dict[str, Any]:
+    """JSON-ready table; ids are written apart, since a frame without columns has no rows in JSON."""
+    table: dict[str, Any] = json.loads(frame.to_json(orient="split", double_precision=15))
+    return {**table, "name": frame.index.name, "numeric": [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]}
+
+
+def _frame(table: dict[str, Any]) -> pd.DataFrame:
+    """The inverse of `_table`."""
+    frame = pd.DataFrame(table["data"], columns=table["columns"], index=pd.Index(table["index"], name=table["name"]))
+    kinds = {name: float if name in table["numeric"] else object for name in table["columns"]}
+    return frame.astype(kinds)

@@ -1,0 +1,68 @@
+"""Results as rich tables on a terminal."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from .scoring import LOWER_IS_BETTER, paired, summary
+
+_TITLES = {
+    "mae:mean": "MAE",
+    "cosine_similarity": "CS",
+    "wasserstein1": "W1",
+    "log_loss": "log loss",
+    "correlation_error": "corr. error",
+    "joint_log_score": "joint log score",
+    "single_log_score": "single log score",
+}
+
+
+def wide_console() -> Console:
+    """A console that leaves the tables their width when nobody's terminal sets one."""
+    console = Console()
+    return console if console.is_terminal else Console(width=110)
+
+
+def print_summary(results: pd.DataFrame, split: str, console: Console, title: str) -> None:
+    """Means (standard deviations) over seeds, best method first by its first column, the best of each in bold."""
+    table = summary(results[results["split"] == split])
+    mean, std = table["mean"].droplevel(["split", "references"]), table["std"].droplevel(["split", "references"])
+    columns = [name for name in _TITLES if name in mean.columns]
+    order = "wasserstein1" if "wasserstein1" in columns else columns[0]
+    mean = mean.sort_values(order, ascending=LOWER_IS_BETTER[order])
+    view = Table(title=title, title_justify="left", header_style="bold")
+    view.add_column("method", no_wrap=True)
+    for name in columns:
+        view.add_column(_TITLES[name], justify="right", no_wrap=True)
+    for method, row in mean.iterrows():
+        cells = [_cell(row[name], std.loc[method, name], _is_best(mean[name], row[name], name)) for name in columns]
+        view.add_row(str(method), *cells, style="cyan" if method == "crowdllm" else None)
+    console.print(view)
+
+
+def print_paired(results: pd.DataFrame, method: str, against: str, console: Console) -> None:
+    """Seed-by-seed differences of two methods on the main metrics."""
+    differences = paired(results, method, against)
+    view = Table(title=f"{method} - {against}, seed by seed", title_justify="left", header_style="bold")
+    for name in ("metric", "difference", "std", "better in"):
+        view.add_column(name, justify="left" if name == "metric" else "right")
+    for _, row in differences.iterrows():
+        key = row["metric"] if not row["aggregator"] else f"{row['metric']}:{row['aggregator']}"
+        if key in _TITLES:
+            view.add_row(
+                _TITLES[key], f"{row['mean']:+.4f}", f"{row['std']:.4f}", f"{int(row['better'])} of {int(row['seeds'])}"
+            )
+    console.print(view)
+
+
+def _cell(mean: float, std: float, best: bool) -> str:
+    if pd.isna(mean):
+        return ""
+    text = f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ({std:.3f})"
+    return f"[bold]{text}[/bold]" if best else text
+
+
+def _is_best(column: pd.Series, value: float, metric: str) -> bool:
+    return bool(value == (column.min() if LOWER_IS_BETTER[metric.split(":", maxsplit=1)[0]] else column.max()))

@@ -1,0 +1,126 @@
+"""Study I: how offensive people find a comment (POPQUORN), with recorded answers of nine LLMs.
+
+Protocols: `problem` holds out 20 % of the comments; `participant` holds out 20 % of the raters, whose answers (about
+1.7 a comment) are the gold. All predictions are expected distributions, an infinite crowd, not samples of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from .. import baselines
+from ..data import CrowdData
+from ..datasets import load_offensiveness
+from ..errors import DataError
+from ..estimator import CrowdLLM
+from ..references import References
+from .scoring import Results, write_results
+
+Split = Literal["problem", "participant"]
+
+STUDY = "offensiveness"
+PANEL = "panel"
+# The strongest single LLM among the recorded ones: its calibration table stands beside every panel.
+TABLE_LLM = "gpt4"
+
+
+def run(
+    references: str = "gpt4",
+    split: Split = "problem",
+    seeds: int = 10,
+    out: Path | None = None,
+    data: Path | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> pd.DataFrame:
+    """Run the study.
+
+    Parameters
+    ----------
+    references
+        Name of one recorded LLM, or `panel` for all of them side by side.
+    split
+        What is held out.
+    seeds
+        Splits with seeds 0 to seeds - 1.
+    out
+        Folder for `results.csv`; None writes nothing.
+    data
+        Folder that holds `popquorn/`; `$CROWDPYRO_DATA` when None.
+    report
+        Told what is being done.
+
+    Returns
+    -------
+    DataFrame
+        Long form, columns of `scoring.COLUMNS`.
+    """
+    if seeds < 1:
+        raise DataError(f"seeds={seeds}: give at least one split.")
+    if split not in ("problem", "participant"):
+        raise DataError(f"split={split!r}: give 'problem' or 'participant'.")
+    people, every = load_offensiveness(data)
+    chosen = choose(every, references)
+    frames = []
+    for seed in range(seeds):
+        report(f"split {seed + 1} of {seeds}")
+        train, test = people.split(split, 0.2, seed)
+        results = Results(STUDY, split, references, seed)
+        _measure(results, train, test, chosen, every, seed)
+        frames.append(results.frame())
+        if out is not None:
+            write_results(pd.concat(frames), out / "results.csv")
+    return pd.concat(frames, ignore_index=True)
+
+
+def choose(every: References, name: str) -> References:
+    """References of one LLM, its gaps filled by its own mean, or of the panel, filled by the other LLMs."""
+    if name == PANEL:
+        return every.fill("panel")
+    return replace(every, sources=(every.source(name),)).fill("mean")
+
+
+def _measure(
+    results: Results, train: CrowdData, test: CrowdData, chosen: References, every: References, seed: int
+) -> None:
+    """Every method on one split."""
+    split, scale = results.split, train.scale
+    holdout: Split = "problem" if split == "problem" else "participant"
+    trained, asked = chosen.select(train.problems.index), chosen.select(test.problems.index)
+    truth, counts = test.counts(), train.counts()
+    n = test.n_problems
+
+    def add(method: str, shares: np.ndarray) -> None:
+        results.add_shares(method, shares, truth, scale)
+
+    for method, llm in (("crowdllm", True), ("vae_without_llm", False)):
+        model = CrowdLLM(holdout=holdout, progress=False)
+        model.fit(train, trained if llm else None, seed=seed)
+        add(method, model.shares(test.problems, asked if llm else None, participants=2048, seed=seed))
+    table = every.select(train.problems.index), every.select(test.problems.index)
+    name = TABLE_LLM if results.references == PANEL else results.references
+    levels = [baselines.reference_level(each.probabilities(name)) for each in table]
+    add("calibration_table", baselines.calibration_table(levels[0], counts, levels[1]))
+    if split == "participant":
+        add("independent_histograms", baselines.independent_histograms(counts))
+        resampled = baselines.resample_people(train.matrix(), 10 * train.n_participants, seed)
+        drawn = np.stack([(resampled == level).sum(axis=0) for level in range(scale.n_levels)], axis=1)
+        add("resampled_people", baselines.independent_histograms(drawn))
+    add("training_marginal", baselines.training_marginal(counts, n))
+    add("llm_zero_shot", _mean([asked.probabilities(each) for each in asked.names]))
+    add("llm_multi_persona", _mean([asked.probabilities(each, "mean") for each in asked.names]))
+    add("llm_self_consistency", baselines.self_consistency(_mean([asked.probabilities(e) for e in asked.names]), seed=seed))
+    add("constant_mode", baselines.constant_mode(counts, n))
+    add("uniform", baselines.uniform(n, scale.n_levels))
+
+
+def _mean(panels: list[np.ndarray]) -> np.ndarray:
+    """Mean over LLMs of what each says; an LLM that says nothing of a problem does not count there."""
+    stacked = np.stack(panels)
+    there = ~np.isnan(stacked).any(axis=-1, keepdims=True)
+    return np.asarray(np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0))
