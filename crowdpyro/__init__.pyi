@@ -1,8 +1,10 @@
 from . import aggregate, baselines, datasets, inference, metrics, models, plots
+from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import CrowdPyroError, DataError, MissingReferenceError, ModelError
 from .estimator import CrowdLLM
+from .inference.training import FitConfig
 from .llm import FrozenLLM
 from .models.scales import Categorical, Continuous, Ordinal, parse_scale
 from .references import References
@@ -14,10 +16,12 @@ __all__ = [
     "Categorical",
     "Continuous",
     "Crowd",
+    "CrowdConfig",
     "CrowdData",
     "CrowdLLM",
     "CrowdPyroError",
     "DataError",
+    "FitConfig",
     "FrozenLLM",
     "MissingReferenceError",
     "ModelError",

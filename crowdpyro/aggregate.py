@@ -15,9 +15,7 @@ from .errors import DataError
 FloatArray = npt.NDArray[np.float64]
 
 
-def aggregate(
-    values: npt.ArrayLike, method: str = "mean", *, n_levels: int | None = None, seed: int = 0
-) -> FloatArray:
+def aggregate(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | None = None, seed: int = 0) -> FloatArray:
     """One number a problem.
 
     Parameters

@@ -78,9 +78,7 @@ def calibration_table(
     n_levels = answers.shape[1]
     rows = _table_rows(train_reference, n_levels, "train_reference")
     if len(rows) != len(answers):
-        raise DataError(
-            f"train_reference has {len(rows)} problems, train_counts {len(answers)}; give the same."
-        )
+        raise DataError(f"train_reference has {len(rows)} problems, train_counts {len(answers)}; give the same.")
     pooled = np.zeros((n_levels + 1, n_levels))
     np.add.at(pooled, rows, answers)
     table = _rows_or_marginal(pooled, _total(answers))
@@ -99,9 +97,7 @@ def independent_histograms(counts: npt.ArrayLike) -> FloatArray:
     return _rows_or_marginal(answers, _total(answers))
 
 
-def self_consistency(
-    probabilities: npt.ArrayLike, k: int = 8, temperature: float = 0.5, seed: int = 0
-) -> FloatArray:
+def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: float = 0.5, seed: int = 0) -> FloatArray:
     """Majority of k draws from p^(1/t) / sum p^(1/t), one-hot a problem; ties at random by the seed.
 
     Parameters
@@ -120,9 +116,7 @@ def self_consistency(
     Wang et al. (2023), Self-consistency improves chain of thought reasoning in language models, ICLR.
     """
     if k < 1 or not temperature > 0:
-        raise DataError(
-            f"k={k}, temperature={temperature}: give at least one draw and a positive temperature."
-        )
+        raise DataError(f"k={k}, temperature={temperature}: give at least one draw and a positive temperature.")
     p = np.asarray(probabilities, dtype=float)
     if p.ndim != 2 or (p < 0).any() or (p.sum(axis=1) == 0).any():
         raise DataError(
@@ -161,9 +155,7 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0) -> FloatArray:
     """
     people = np.asarray(matrix, dtype=float)
     if people.ndim != 2 or not len(people):
-        raise DataError(
-            f"matrix has shape {people.shape}; give (n_participants, n_problems) with somebody in it."
-        )
+        raise DataError(f"matrix has shape {people.shape}; give (n_participants, n_problems) with somebody in it.")
     if n < 1:
         raise DataError(f"n={n}: draw at least one person.")
     return people[np.random.default_rng(seed).integers(len(people), size=n)]

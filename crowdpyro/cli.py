@@ -65,7 +65,12 @@ def offensiveness(
     console = wide_console()
     with console.status("reading") as status:
         results = run(references, split, seeds, out, data, report=status.update)  # type: ignore[arg-type]
-    print_summary(results, split, console, f"Offensiveness, {references}, held out by {split}: mean (sd) of {seeds} splits")
+    print_summary(
+        results,
+        split,
+        console,
+        f"Offensiveness, {references}, held out by {split}: mean (sd) of {seeds} splits",
+    )
     print_paired(results, "crowdllm", "calibration_table", console)
     if split == "participant":
         print_paired(results, "crowdllm", "independent_histograms", console)

@@ -86,7 +86,10 @@ class Crowd:
             coords["text"] = ("problem", problems["text"].to_numpy(dtype=str))
         for name, column in participants.items():
             numeric = pd.api.types.is_numeric_dtype(column)
-            coords[f"profile_{name}"] = ("participant", column.to_numpy() if numeric else column.to_numpy(dtype=str))
+            coords[f"profile_{name}"] = (
+                "participant",
+                column.to_numpy() if numeric else column.to_numpy(dtype=str),
+            )
         recorded = {
             "scale": json.dumps(scale_to_dict(scale)),
             "source": source,
@@ -99,7 +102,11 @@ class Crowd:
     def from_data(cls, data: CrowdData) -> Crowd:
         """The humans themselves as a crowd."""
         return cls.from_matrix(
-            data.matrix(), scale=data.scale, problems=data.problems, participants=data.participants, source="human"
+            data.matrix(),
+            scale=data.scale,
+            problems=data.problems,
+            participants=data.participants,
+            source="human",
         )
 
     def __repr__(self) -> str:
@@ -124,7 +131,8 @@ class Crowd:
     @property
     def problems(self) -> pd.Index:
         """Ids of the problems."""
-        return pd.Index(self.dataset["problem"].to_numpy(), name="problem")
+        index: pd.Index = pd.Index(self.dataset["problem"].to_numpy(), name="problem")
+        return index
 
     def codes(self) -> FloatArray:
         """Codes or values, shape `(n_participants, n_problems)`, NaN where somebody did not take part."""

@@ -275,11 +275,13 @@ def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
     require_rows(frame, name)
     require_columns(frame, (key,), name)
     if frame[key].isna().any():
-        raise DataError(f"column {key!r} of {name} is empty in row {int(np.flatnonzero(frame[key].isna())[0])}; fill it.")
+        raise DataError(
+            f"column {key!r} of {name} is empty in row {int(np.flatnonzero(frame[key].isna())[0])}; fill it."
+        )
     repeated = frame[key].duplicated()
     if repeated.any():
         raise DataError(
-            f"column {key!r} of {name}: {frame[key][repeated].iloc[0]!r} stands there more than once; keep one row each."
+            f"column {key!r} of {name}: {frame[key][repeated].iloc[0]!r} stands there twice or more; keep one row."
         )
     return frame.set_index(key)
 

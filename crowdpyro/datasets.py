@@ -51,7 +51,9 @@ def load_personality() -> CrowdData:
     items = [f"{trait}{number}" for trait in "ACENO" for number in range(1, 6)]
     people.index = pd.RangeIndex(len(people), name="participant")
     responses = people[items].reset_index().melt("participant", var_name="problem", value_name="response")
-    problems = pd.DataFrame({"problem": items, "text": [texts.get(item) for item in items], "trait": [i[0] for i in items]})
+    problems = pd.DataFrame(
+        {"problem": items, "text": [texts.get(item) for item in items], "trait": [i[0] for i in items]}
+    )
     profiles = pd.DataFrame(
         {
             "gender": people["gender"].map({1: "man", 2: "woman"}),
@@ -89,8 +91,8 @@ def load_offensiveness(folder: str | Path | None = None) -> tuple[CrowdData, Ref
     place = None if root is None else Path(root) / "popquorn"
     if place is None or not place.is_dir():
         raise DataError(
-            f"folder {str(place or 'popquorn')!r} does not exist; name the folder that holds 'popquorn' by --data or by "
-            "the variable CROWDPYRO_DATA."
+            f"folder {str(place or 'popquorn')!r} does not exist; name the folder that holds 'popquorn' "
+            "by --data or by the variable CROWDPYRO_DATA."
         )
     raw = read_table(place / "offensiveness_raw_data.csv.gz").rename(
         columns={"instance_id": "problem", "user_id": "participant", "offensiveness": "response"}

@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import pandas as pd
+
 from .crowd import Crowd
 from .data import CrowdData
 from .datasets import load_personality
@@ -16,7 +18,6 @@ from .studies import personality
 from .studies.display import print_summary, wide_console
 from .studies.scoring import write_results
 from .tables import write_whole
-
 
 # Every item of a 3 x 3 picture, chosen once: at most two of a trait, before any result was seen.
 SHOWN = ("A1", "A3", "C2", "C5", "E1", "E4", "N1", "N4", "O1")
@@ -67,7 +68,7 @@ def ask(data: CrowdData, llm: FrozenLLM | None = None) -> References:
 
 def _pictures(out: Path, crowd: Crowd, truth: Crowd, references: References, data: CrowdData) -> None:
     """Answer distributions of nine items, and the two correlation matrices."""
-    rows = [data.problems.index.get_loc(item) for item in SHOWN]
+    rows = data.problems.index.get_indexer(pd.Index(SHOWN))
     figure = answer_distributions(
         truth.shares()[rows],
         references.probabilities()[rows],
@@ -77,6 +78,9 @@ def _pictures(out: Path, crowd: Crowd, truth: Crowd, references: References, dat
     )
     write_whole(out / "answers.png", lambda file: figure.savefig(file, dpi=150))
     matrices = correlation_matrices(
-        truth.correlation(), crowd.correlation(), labels=list(data.problems.index), groups=list(data.problems["trait"])
+        truth.correlation(),
+        crowd.correlation(),
+        labels=list(data.problems.index),
+        groups=list(data.problems["trait"]),
     )
     write_whole(out / "correlations.png", lambda file: matrices.savefig(file, dpi=150))

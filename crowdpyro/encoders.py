@@ -97,9 +97,7 @@ class SentenceEncoder:
                 len(texts),
                 self.max_tokens,
             )
-            cut = self._tokenizer([texts[i] for i in long], truncation=True, max_length=self.max_tokens)[
-                "input_ids"
-            ]
+            cut = self._tokenizer([texts[i] for i in long], truncation=True, max_length=self.max_tokens)["input_ids"]
             for i, row in zip(long, cut, strict=True):
                 ids[i] = row
         return ids
@@ -143,9 +141,7 @@ class TfidfEncoder:
         try:
             counts = vectorizer.fit_transform(texts)
         except ValueError as error:
-            raise DataError(
-                f"column 'text': TF-IDF finds no words ({error}); load another encoder."
-            ) from error
+            raise DataError(f"column 'text': TF-IDF finds no words ({error}); load another encoder.") from error
         new = TfidfEncoder()
         new._words = tuple(vectorizer.get_feature_names_out())
         new._weights = np.asarray(vectorizer.idf_, dtype=np.float64)
@@ -160,9 +156,7 @@ class TfidfEncoder:
         """Embed texts, shape `(n_texts, d)`; raises `ModelError` before `fitted`."""
         check_texts(texts)
         if self._weights is None or self._directions is None:
-            raise ModelError(
-                "encoder='tfidf' is not fitted: call fitted(texts) with the training texts first."
-            )
+            raise ModelError("encoder='tfidf' is not fitted: call fitted(texts) with the training texts first.")
         vectorizer = self._vectorizer(vocabulary=list(self._words))
         vectorizer.idf_ = self._weights
         return np.asarray(vectorizer.transform(texts) @ self._directions.T, dtype=np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError, MissingReferenceError, ModelError
 from .features import ProblemFeatures
-from .inference.training import FitConfig, FitHistory
+from .fitted import Fitted, build
+from .inference.training import FitHistory
 from .models.scales import Categorical, Continuous, Scale
 from .profiles import ProfileEncoder, clean_profiles
 from .references import References
@@ -35,61 +37,6 @@ logger = logging.getLogger(__name__)
 
 Decision: TypeAlias = Literal["draw", "expected"]
 ReferenceUse: TypeAlias = Literal["expected", "shared_draw", "per_participant"]
-
-
-@dataclass(frozen=True)
-class CrowdConfig:
-    """Settings of a `CrowdLLM`.
-
-    Parameters
-    ----------
-    n_eps
-        Dimension of a participant's noise; 0 for people who differ by profile alone.
-    n_hidden
-        Hidden units of the belief network.
-    n_components
-        Text components that the problem encoder sees at most; 0 for none.
-    text_encoder
-        Name for `load_encoder`.
-    use_profile
-        Whether the belief sees profiles.
-    holdout
-        What early stopping holds back: `participant` when the problems are the ones of training, `problem` when
-        the crowd will answer new ones.
-    holdout_size
-        Share held back, in [0, 1); 0 trains all epochs.
-    weight_scale, offset_scale
-        Scales of the normal priors of the weights, and of the training problems' offsets.
-    dropout
-        Share of the belief network's hidden units zeroed in training.
-    training
-        Settings of the fit.
-    """
-
-    n_eps: int = 5
-    n_hidden: int = 32
-    n_components: int = 32
-    text_encoder: str = "auto"
-    use_profile: bool = True
-    holdout: Literal["participant", "problem"] = "participant"
-    holdout_size: float = 0.15
-    weight_scale: float = 0.3
-    offset_scale: float = 0.5
-    dropout: float = 0.0
-    training: FitConfig = field(default_factory=FitConfig)
-
-    def __post_init__(self) -> None:
-        for name, least in (("n_eps", 0), ("n_hidden", 1), ("n_components", 0)):
-            if getattr(self, name) < least:
-                raise ModelError(f"{name}={getattr(self, name)}: give at least {least}.")
-        if self.holdout not in ("participant", "problem"):
-            raise ModelError(f"holdout={self.holdout!r}: give 'participant' or 'problem'.")
-        for name in ("holdout_size", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ModelError(f"{name}={getattr(self, name)}: give a share in [0, 1).")
-        for name in ("weight_scale", "offset_scale"):
-            if not getattr(self, name) > 0:
-                raise ModelError(f"{name}={getattr(self, name)}: give a positive scale.")
 
 
 class CrowdLLM:
@@ -133,7 +80,7 @@ class CrowdLLM:
         except TypeError as error:
             raise ModelError(f"settings: {error}; known are {', '.join(CrowdConfig.__dataclass_fields__)}.") from error
         self.backbone, self.device, self.progress = backbone, device, progress
-        self._fitted: _Fitted | None = None
+        self._fitted: Fitted | None = None
 
     # -- fitting -----------------------------------------------------------------------------------------------
 
@@ -161,6 +108,7 @@ class CrowdLLM:
             When a problem has no reference.
         """
         from .inference.runtime import seeded
+        from .inference.training import fit
 
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
@@ -171,11 +119,14 @@ class CrowdLLM:
         encoder = ProfileEncoder.fit(profiles)
         covariates, reference = features.transform(data.problems, references)
         with seeded(seed, self.device):
-            self._fitted = fitted = _build(data, features, encoder, profiles, covariates, reference, self.config)
+            self._fitted = fitted = build(data, features, encoder, profiles, covariates, reference, self.config)
             fitted.to(self.device)
             batch = fitted.batch(data, covariates, reference).to(self.device)
             train, valid = self._hold_out(batch, seed)
-            fitted.history = _train(fitted, train, valid, batch, self.config.training, seed, self._bar())
+            fitted.history = fit(
+                fitted.model, fitted.guide, train, valid, batch, self.config.training, seed=seed, report=self._bar()
+            )
+        logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)
         return self
 
     def _hold_out(self, batch: Batch, seed: int) -> tuple[Batch, Batch | None]:
@@ -190,7 +141,9 @@ class CrowdLLM:
         order = torch.as_tensor(np.random.default_rng(seed).permutation(n), device=batch.rows.device)
         if by_person:
             train = batch.people(order[size:].sort().values)
-            return replace(train, population=n - size), replace(batch.people(order[:size].sort().values), population=size)
+            return replace(train, population=n - size), replace(
+                batch.people(order[:size].sort().values), population=size
+            )
         held = torch.zeros(n, dtype=torch.bool, device=batch.rows.device)
         held[order[:size]] = True
         return _answers(batch, ~held[batch.problem]), _answers(batch, held[batch.problem])
@@ -230,7 +183,7 @@ class CrowdLLM:
 
     # -- what was fitted ---------------------------------------------------------------------------------------
 
-    def _state(self) -> _Fitted:
+    def _state(self) -> Fitted:
         if self._fitted is None:
             raise ModelError("this CrowdLLM is not fitted; call fit first.")
         return self._fitted
@@ -313,9 +266,7 @@ class CrowdLLM:
         with seeded(seed, self.device):
             z = self._people(profile)
             drawn = self._drawn_reference(references, reference, len(frame), rng)
-            answers = decisions(
-                fitted.model, x, z, expected=n_draws if decision == "expected" else 0, reference=drawn
-            )
+            answers = decisions(fitted.model, x, z, expected=n_draws if decision == "expected" else 0, reference=drawn)
         matrix = answers.cpu().numpy().astype(np.float32)
         matrix[rng.random(matrix.shape) >= _probabilities(participation, matrix.shape)] = np.nan
         return Crowd.from_matrix(
@@ -407,7 +358,9 @@ class CrowdLLM:
         known = torch.as_tensor(fitted.problems.index.get_indexer(asked.index))
         with torch.no_grad():
             x = fitted.model.encoder(
-                torch.as_tensor(covariates).to(self.device), known.to(self.device), torch.as_tensor(reference).to(self.device)
+                torch.as_tensor(covariates).to(self.device),
+                known.to(self.device),
+                torch.as_tensor(reference).to(self.device),
             )
         return asked, x, references
 
@@ -430,7 +383,13 @@ class CrowdLLM:
         fitted = self._state()
         if isinstance(participants, pd.DataFrame):
             frame, _ = clean_profiles(participants)
-            frame = frame.reindex(columns=[*frame.columns, *(c for c in fitted.profiles.columns if c not in frame and c.endswith("_missing"))], fill_value=0.0)
+            frame = frame.reindex(
+                columns=[
+                    *frame.columns,
+                    *(c for c in fitted.profiles.columns if c not in frame and c.endswith("_missing")),
+                ],
+                fill_value=0.0,
+            )
             if per_problem is not None:
                 raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
             return frame, fitted.profile_encoder.transform(frame)
@@ -450,7 +409,9 @@ class CrowdLLM:
         encoded = torch.as_tensor(profile).to(self.device)
         model = self._state().model
         with torch.no_grad():
-            return model.participants(encoded, torch.randn(*encoded.shape[:-1], model.n_eps, device=self.device))
+            noise = torch.randn(*encoded.shape[:-1], model.n_eps, device=self.device)
+            people: ParticipantView = model.participants(encoded, noise)
+        return people
 
     def _drawn_reference(
         self, references: References | None, use: ReferenceUse, n: int, rng: np.random.Generator
@@ -462,7 +423,9 @@ class CrowdLLM:
             return None
         scale = self.scale
         if references is None or isinstance(scale, Categorical):
-            raise MissingReferenceError(f"reference={use!r} draws the LLM's answers; pass references= on a numeric scale.")
+            raise MissingReferenceError(
+                f"reference={use!r} draws the LLM's answers; pass references= on a numeric scale."
+            )
         rows = n if use == "per_participant" else 1
         base = references.fill("error").sources[0].base()
         if isinstance(scale, Continuous):
@@ -487,106 +450,6 @@ class CrowdLLM:
         from .persistence import load
 
         return load(cls, folder, backbone=backbone, device=device)
-
-
-@dataclass
-class _Fitted:
-    """Everything that a fit leaves behind."""
-
-    scale: Scale
-    features: ProblemFeatures
-    profile_encoder: ProfileEncoder
-    profiles: pd.DataFrame
-    problems: pd.DataFrame
-    covariates: npt.NDArray[np.float32]
-    reference: npt.NDArray[np.float32]
-    spread: float
-    model: Any
-    guide: Any
-    history: FitHistory = field(default_factory=FitHistory)
-
-    def to(self, device: str) -> None:
-        self.model.to(device)
-        self.guide.to(device)
-
-    def batch(
-        self, data: CrowdData, covariates: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]
-    ) -> Batch:
-        """All answers of a data set; problems of training are known by their row."""
-        import torch
-
-        from .models.batch import Batch
-
-        return Batch(
-            features=torch.as_tensor(covariates),
-            known=torch.as_tensor(self.problems.index.get_indexer(data.problems.index)),
-            reference=torch.as_tensor(reference),
-            profile=torch.as_tensor(self.profile_encoder.transform(data.participants)),
-            rows=torch.arange(data.n_participants),
-            participant=torch.as_tensor(data.participant_code),
-            problem=torch.as_tensor(data.problem_code),
-            response=torch.as_tensor(data.response, dtype=torch.float32),
-            participation=torch.ones(()),
-            population=data.n_participants,
-        )
-
-
-def _build(
-    data: CrowdData,
-    features: ProblemFeatures,
-    encoder: ProfileEncoder,
-    profiles: pd.DataFrame,
-    covariates: npt.NDArray[np.float32],
-    reference: npt.NDArray[np.float32],
-    config: CrowdConfig,
-) -> _Fitted:
-    """The untrained model; the caller has seeded."""
-    spread = 1.0
-    if not isinstance(data.scale, Categorical):
-        spread = float(np.std(np.asarray(data.scale.decode(data.response), dtype=float))) or 1.0
-    model, guide = build_model(
-        data.scale, config, spread, n_features=covariates.shape[1], n_known=data.n_problems if config.holdout == "participant" else 0,
-        n_profile=encoder.n_columns,
-    )
-    return _Fitted(data.scale, features, encoder, profiles, data.problems, covariates, reference, spread, model, guide)
-
-
-def build_model(
-    scale: Scale, config: CrowdConfig, spread: float, *, n_features: int, n_known: int, n_profile: int
-) -> tuple[Any, Any]:
-    """Joint model and guide of these sizes, `spread` being the standard deviation of the training answers."""
-    from .inference.guide import ParticipantGuide
-    from .models.belief import BeliefGenerator
-    from .models.blender import blender_for
-    from .models.encoder import ProblemEncoder
-    from .models.joint import JointModel
-
-    # The variance of an answer starts as half belief, half decision.
-    half = spread * 0.5**0.5
-    blender = blender_for(scale, half)
-    widths = (config.n_hidden, blender.n_belief, blender.n_belief * config.n_eps, blender.n_shape)
-    problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale)
-    belief = BeliefGenerator(
-        n_profile, config.n_eps, config.n_hidden, blender.n_belief, half, config.weight_scale, config.dropout
-    )
-    model = JointModel(problem_encoder, belief, blender)
-    return model, ParticipantGuide(model)
-
-
-def _train(
-    fitted: _Fitted,
-    train: Batch,
-    valid: Batch | None,
-    everything: Batch,
-    config: FitConfig,
-    seed: int,
-    report: Callable[[int, float], None] | None,
-) -> FitHistory:
-    from .inference.training import fit
-
-    history = fit(fitted.model, fitted.guide, train, valid, everything, config, seed=seed, report=report)
-    logger.info("fit: %d epochs, kept the one numbered %d", len(history.loss), history.best_epoch)
-    return history
 
 
 def _answers(batch: Batch, kept: torch.Tensor) -> Batch:

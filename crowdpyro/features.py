@@ -81,7 +81,9 @@ class ProblemFeatures:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Covariates `(n_problems, n_features)` and y_ref `(n_problems, ...)` of problems in this order."""
         references = self._check(references, problems)
-        parts = [(_reference_columns(references, self.scale, len(problems)) - self.centre) / self.norm]
+        parts: list[npt.NDArray[Any]] = [
+            (_reference_columns(references, self.scale, len(problems)) - self.centre) / self.norm
+        ]
         if self.text is not None:
             parts.append(self.text.transform(list(problems["text"])))
         features = np.concatenate(parts, axis=1).astype(np.float32)
@@ -93,7 +95,7 @@ class ProblemFeatures:
             return np.broadcast_to(self.fallback, (n_problems, *self.fallback.shape)).copy()
         if isinstance(self.scale, Categorical):
             probs = np.mean([source.base() for source in references], axis=0)
-            return np.log(np.maximum(probs, _FLOOR))
+            return np.asarray(np.log(np.maximum(probs, _FLOOR)))
         return references.expected()
 
     def _check(self, references: References | None, problems: pd.DataFrame) -> References | None:
@@ -121,9 +123,7 @@ class ProblemFeatures:
         return settings, arrays
 
     @classmethod
-    def from_state(
-        cls, settings: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], scale: Scale
-    ) -> ProblemFeatures:
+    def from_state(cls, settings: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], scale: Scale) -> ProblemFeatures:
         """The inverse of `state`."""
         text = None
         if settings["text"] is not None:
@@ -131,9 +131,7 @@ class ProblemFeatures:
 
             saved = {k.removeprefix("text."): v for k, v in arrays.items() if k.startswith("text.")}
             text = TextComponents.from_state({**settings["text"], **saved})
-        return cls(
-            scale, tuple(settings["sources"]), arrays["centre"], settings["norm"], text, arrays["fallback"]
-        )
+        return cls(scale, tuple(settings["sources"]), arrays["centre"], settings["norm"], text, arrays["fallback"])
 
 
 def _reference_columns(references: References | None, scale: Scale, n_problems: int) -> FloatArray:

@@ -226,9 +226,7 @@ class FrozenLLM:
             raise DataError(f"temperature={temperature!r}: give a finite number, zero or above.")
         names = [f"prompt {i}" for i in range(len(prompts))] if names is None else names
         contexts, chains = self._tokenize(prompts, options, names)
-        passes = [
-            _Pass(i, context, tail) for i, context in enumerate(contexts) for tail in forced_tails(chains[i])
-        ]
+        passes = [_Pass(i, context, tail) for i, context in enumerate(contexts) for tail in forced_tails(chains[i])]
         self._check_lengths(passes, names)
         begins = np.full((len(prompts), len(options)), np.nan)
         for batch in self._batches(passes, progress):

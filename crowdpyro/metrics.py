@@ -102,9 +102,7 @@ def log_loss(p: npt.ArrayLike, counts: npt.ArrayLike) -> float:
     wrong = ~((n >= 0) & np.isfinite(n)).all(axis=1)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise DataError(
-            f"counts: row {row} is {n[row].tolist()}; give numbers of answers, 0 where there are none."
-        )
+        raise DataError(f"counts: row {row} is {n[row].tolist()}; give numbers of answers, 0 where there are none.")
     n = n[_present(probs, "p")]
     given = n > 0
     if not given.any():
@@ -126,9 +124,7 @@ def correlation_error(r1: npt.ArrayLike, r2: npt.ArrayLike) -> float:
     """
     a, b = _numbers(r1, "r1"), _numbers(r2, "r2")
     if a.shape != b.shape or a.ndim != 2 or a.shape[0] != a.shape[1]:
-        raise DataError(
-            f"correlation matrices have shapes {a.shape} and {b.shape}; give two square ones alike."
-        )
+        raise DataError(f"correlation matrices have shapes {a.shape} and {b.shape}; give two square ones alike.")
     pairs = ~np.eye(len(a), dtype=bool) & np.isfinite(a) & np.isfinite(b)
     if not pairs.any():
         raise DataError("no pair of problems has a correlation in both matrices; nothing to compare.")
@@ -140,9 +136,7 @@ def _numbers(given: npt.ArrayLike, name: str) -> FloatArray:
     try:
         return np.asarray(given, dtype=float)
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{name} holds something other than numbers ({error}); encode it with its scale."
-        ) from error
+        raise DataError(f"{name} holds something other than numbers ({error}); encode it with its scale.") from error
 
 
 def _difference(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:

@@ -72,14 +72,17 @@ def load(
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from .estimator import CrowdConfig, _Fitted, build_model
+    from .config import CrowdConfig
+    from .fitted import Fitted, build_model
 
     folder = Path(folder)
     try:
         saved: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "model.safetensors")
     except (OSError, json.JSONDecodeError, SafetensorError) as error:
-        raise ModelError(f"folder {str(folder)!r} holds no readable model: {error}. Give a folder that save wrote.") from error
+        raise ModelError(
+            f"folder {str(folder)!r} holds no readable model: {error}. Give a folder that save wrote."
+        ) from error
     if saved.get("format") != _FORMAT:
         raise ModelError(f"folder {str(folder)!r} has format {saved.get('format')!r}; this version reads {_FORMAT}.")
     settings = dict(saved["config"])
@@ -109,7 +112,7 @@ def load(
         module.eval()
     history = FitHistory(**saved["history"])
     estimator = cls(config, backbone=backbone, device=device)
-    estimator._fitted = _Fitted(
+    estimator._fitted = Fitted(
         scale=scale,
         features=features,
         profile_encoder=encoder,
@@ -129,7 +132,11 @@ def load(
 def _table(frame: pd.DataFrame) -> dict[str, Any]:
     """JSON-ready table; ids are written apart, since a frame without columns has no rows in JSON."""
     table: dict[str, Any] = json.loads(frame.to_json(orient="split", double_precision=15))
-    return {**table, "name": frame.index.name, "numeric": [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c])]}
+    return {
+        **table,
+        "name": frame.index.name,
+        "numeric": [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c])],
+    }
 
 
 def _frame(table: dict[str, Any]) -> pd.DataFrame:

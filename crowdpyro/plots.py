@@ -62,9 +62,7 @@ def answer_distributions(
     shares = [np.asarray(given, dtype=float) for given in (human, llm, crowd)]
     for name, given in zip(names, shares, strict=True):
         if given.shape != (len(titles), len(labels)):
-            raise DataError(
-                f"{name} has shape {given.shape}; titles and labels ask for {(len(titles), len(labels))}."
-            )
+            raise DataError(f"{name} has shape {given.shape}; titles and labels ask for {(len(titles), len(labels))}.")
     n_items, n_levels = shares[0].shape
     if not 1 <= n_items <= _MAX_ITEMS or n_levels < 1:
         raise DataError(f"human has shape {shares[0].shape}; choose one to {_MAX_ITEMS} items.")
@@ -127,9 +125,7 @@ def correlation_matrices(
         given = f"labels has length {len(labels)}" + ("" if groups is None else f", groups {len(groups)}")
         raise DataError(f"{given}; the matrices hold {n} problems: give one each.")
     kinds = list(dict.fromkeys(groups)) if groups is not None else []
-    code = (
-        np.array([kinds.index(group) for group in groups]) if groups is not None else np.zeros(n, dtype=int)
-    )
+    code = np.array([kinds.index(group) for group in groups]) if groups is not None else np.zeros(n, dtype=int)
     order = np.argsort(code, kind="stable")
     apart = ~np.eye(n, dtype=bool)
     off = np.abs(np.stack([first[apart], second[apart]]))
@@ -148,9 +144,7 @@ def correlation_matrices(
             panel.vlines(edges, -0.5, n - 0.5, colors=_INK, linewidths=0.6)
             panel.hlines(edges, -0.5, n - 0.5, colors=_INK, linewidths=0.6)
             _name_problems(panel, [labels[i] for i in order], [str(kind) for kind in kinds], code[order])
-        bar = figure.colorbar(
-            image, ax=panels, shrink=0.72, aspect=28, pad=0.02, ticks=np.linspace(-limit, limit, 5)
-        )
+        bar = figure.colorbar(image, ax=panels, shrink=0.72, aspect=28, pad=0.02, ticks=np.linspace(-limit, limit, 5))
         bar.set_label("correlation over people", fontsize=9, color=_QUIET)
         bar.ax.tick_params(labelsize=8, colors=_QUIET, length=0)
         bar.outline.set_visible(False)
@@ -192,9 +186,7 @@ def _bars(panel: Axes, shares: list[FloatArray]) -> None:
         panel.bar(levels + (place - 1) * width, np.nan_to_num(given), 0.92 * width, color=colour, label=name)
     if missing:
         note = "no answer: " + ", ".join(missing)
-        panel.text(
-            0.98, 0.97, note, transform=panel.transAxes, ha="right", va="top", fontsize=7.5, color=_QUIET
-        )
+        panel.text(0.98, 0.97, note, transform=panel.transAxes, ha="right", va="top", fontsize=7.5, color=_QUIET)
 
 
 def _share_axis(panel: Axes, ticks: list[str]) -> None:
@@ -225,9 +217,7 @@ def _name_problems(panel: Axes, labels: list[str], groups: list[str], code: npt.
     panel.spines[:].set_visible(False)
     panel.set_xticks([])
     if len(labels) <= _MAX_NAMED:
-        panel.set_yticks(
-            range(len(labels)), [_wrapped(label, _NAME_WIDTH, 1) for label in labels], parse_math=False
-        )
+        panel.set_yticks(range(len(labels)), [_wrapped(label, _NAME_WIDTH, 1) for label in labels], parse_math=False)
         return
     places: list[float] = []
     names: list[str] = []

@@ -33,8 +33,8 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     columns: dict[str, pd.Series] = {}
     notes: list[str] = []
-    for name, column in frame.items():
-        name = str(name)
+    for label, column in frame.items():
+        name = str(label)
         gaps = column.isna()
         if _is_numeric(column, name):
             numbers = pd.to_numeric(column).astype(float)

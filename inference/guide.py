@@ -16,7 +16,7 @@ import pyro.distributions as dist
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor, nn
-from torch.distributions import Independent, MultivariateNormal
+from torch.distributions import Independent, MultivariateNormal, Normal
 from torch.distributions.kl import register_kl
 
 from ..models.batch import Batch
@@ -55,9 +55,7 @@ class ParticipantGuide(PyroModule):
         zero = batch.profile.new_zeros(batch.n_participants, model.n_eps)
         x = model.problems(batch).at(batch.problem)
         z = model.participants(batch.profile, zero).at(batch.participant)
-        gradient, information = model.blender.evidence(
-            batch.response, x.reference, model.belief_dist(x, z), x.shape
-        )
+        gradient, information = model.blender.evidence(batch.given, x.reference, model.belief_dist(x, z), x.shape)
         correction = self.correction(torch.cat([x.table, gradient], dim=-1))
         weight = correction[:, :1].exp()
         loadings = x.loadings.unflatten(-1, (model.blender.n_belief, model.n_eps))
@@ -79,7 +77,7 @@ def _covariance_root(precision: Tensor) -> Tensor:
 
 
 @register_kl(MultivariateNormal, Independent)
-def _kl_to_standard(q: MultivariateNormal, p: Independent) -> Tensor:
+def _kl_to_standard(q: MultivariateNormal, p: Independent[Normal]) -> Tensor:
     """KL of a full-covariance normal to a diagonal one; torch knows only the pair of equal types."""
     base = p.base_dist
     scaled = q.scale_tril / base.scale[..., None]

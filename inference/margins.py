@@ -33,7 +33,7 @@ class Cells:
     @classmethod
     def of(cls, batch: Batch) -> Cells:
         """Count a batch's answers."""
-        pairs = torch.stack([batch.problem.to(batch.response), batch.response], dim=1)
+        pairs = torch.stack([batch.problem.to(batch.given), batch.given], dim=1)
         unique, count = torch.unique(pairs, dim=0, return_counts=True)
         return cls(unique[:, 0].long(), unique[:, 1].contiguous(), count.to(pairs))
 

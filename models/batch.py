@@ -7,9 +7,12 @@ participant plate and every answer of that person reads the same row of it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from .errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,17 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
         return replace(self, **moved)
+
+    @property
+    def given(self) -> Tensor:
+        """The answers, which must be there."""
+        if self.response is None:
+            raise ModelError("batch has no response; give the answers that are to be scored.")
+        return self.response
 
     def people(self, chosen: Tensor) -> Batch:
         """The minibatch of the participants in these rows, in this order, with all their answers.

@@ -60,7 +60,9 @@ class Blender(nn.Module):
         """F with a normal belief integrated out; None where no closed form exists."""
         return None
 
-    def evidence(self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor) -> tuple[Tensor, Tensor]:
+    def evidence(
+        self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Gradient and information of log F about the location, each `(..., n_belief)`, for the guide of eps."""
         raise NotImplementedError
 
@@ -91,7 +93,9 @@ class NormalBlender(Blender):
         scale = self._marginal_scale(belief, shape)
         return Normal(self.location(reference, belief.mean), scale, validate_args=False)
 
-    def evidence(self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor) -> tuple[Tensor, Tensor]:
+    def evidence(
+        self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Residual over variance, and one over variance: exact for the normal, close for the cut normal."""
         information = self._marginal_scale(belief, shape).square().reciprocal()
         residual = self.values(response) - self.location(reference, belief.mean)
@@ -163,7 +167,9 @@ class SoftmaxBlender(Blender):
         """Categorical with these log weights."""
         return CategoricalDistribution(logits=location, validate_args=False)
 
-    def evidence(self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor) -> tuple[Tensor, Tensor]:
+    def evidence(
+        self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """One-hot minus probabilities, and the diagonal of their covariance."""
         probs = torch.softmax(self.location(reference, belief.mean), dim=-1)
         return one_hot(response.long(), self.n_belief) - probs, probs * (1 - probs)

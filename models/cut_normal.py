@@ -8,7 +8,7 @@ additive form of the paper's Eq. 2; the ordered probit of McKelvey and Zavoina (
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -31,7 +31,7 @@ class CutNormal(TorchDistribution):
         Increasing cut points in the same unit, shape `batch_shape x (n_levels - 1)`.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "cuts": constraints.real_vector,
@@ -68,7 +68,9 @@ class CutNormal(TorchDistribution):
     def probs(self) -> Tensor:
         """Probabilities of the levels, shape `batch_shape x n_levels`."""
         below = ndtr((self.cuts - self.loc[..., None]) / self.scale[..., None])
-        return torch.diff(below, dim=-1, prepend=torch.zeros_like(below[..., :1]), append=torch.ones_like(below[..., :1]))
+        return torch.diff(
+            below, dim=-1, prepend=torch.zeros_like(below[..., :1]), append=torch.ones_like(below[..., :1])
+        )
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
         """Codes as floats, shape `sample_shape x batch_shape`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import pyro
 import pyro.distributions as dist
@@ -133,7 +134,7 @@ class DrawMixture(TorchDistribution):
     log p(y) = logsumexp_j log p_j(y) - log J
     """
 
-    arg_constraints: dict[str, object] = {}
+    arg_constraints: ClassVar[dict[str, object]] = {}
 
     def __init__(self, components: TorchDistribution) -> None:
         self.components = components

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -28,10 +29,14 @@ def wide_console() -> Console:
 def print_summary(results: pd.DataFrame, split: str, console: Console, title: str) -> None:
     """Means (standard deviations) over seeds, best method first by its first column, the best of each in bold."""
     table = summary(results[results["split"] == split])
-    mean, std = table["mean"].droplevel(["split", "references"]), table["std"].droplevel(["split", "references"])
+    mean, std = (
+        table["mean"].droplevel(["split", "references"]),
+        table["std"].droplevel(["split", "references"]),
+    )
     columns = [name for name in _TITLES if name in mean.columns]
     order = "wasserstein1" if "wasserstein1" in columns else columns[0]
-    mean = mean.sort_values(order, ascending=LOWER_IS_BETTER[order])
+    ranked = mean[order] if LOWER_IS_BETTER[order] else -mean[order]
+    mean = mean.iloc[ranked.to_numpy().argsort(kind="stable")]
     view = Table(title=title, title_justify="left", header_style="bold")
     view.add_column("method", no_wrap=True)
     for name in columns:
@@ -52,15 +57,18 @@ def print_paired(results: pd.DataFrame, method: str, against: str, console: Cons
         key = row["metric"] if not row["aggregator"] else f"{row['metric']}:{row['aggregator']}"
         if key in _TITLES:
             view.add_row(
-                _TITLES[key], f"{row['mean']:+.4f}", f"{row['std']:.4f}", f"{int(row['better'])} of {int(row['seeds'])}"
+                _TITLES[key],
+                f"{row['mean']:+.4f}",
+                f"{row['std']:.4f}",
+                f"{int(row['better'])} of {int(row['seeds'])}",
             )
     console.print(view)
 
 
 def _cell(mean: float, std: float, best: bool) -> str:
-    if pd.isna(mean):
+    if np.isnan(mean):
         return ""
-    text = f"{mean:.3f}" if pd.isna(std) else f"{mean:.3f} ({std:.3f})"
+    text = f"{mean:.3f}" if np.isnan(std) else f"{mean:.3f} ({std:.3f})"
     return f"[bold]{text}[/bold]" if best else text
 
 

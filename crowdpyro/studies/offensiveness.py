@@ -20,7 +20,7 @@ from ..datasets import load_offensiveness
 from ..errors import DataError
 from ..estimator import CrowdLLM
 from ..references import References
-from .scoring import Results, write_results
+from .scoring import Results, ordinal, write_results
 
 Split = Literal["problem", "participant"]
 
@@ -89,7 +89,7 @@ def _measure(
     results: Results, train: CrowdData, test: CrowdData, chosen: References, every: References, seed: int
 ) -> None:
     """Every method on one split."""
-    split, scale = results.split, train.scale
+    split, scale = results.split, ordinal(train.scale)
     holdout: Split = "problem" if split == "problem" else "participant"
     trained, asked = chosen.select(train.problems.index), chosen.select(test.problems.index)
     truth, counts = test.counts(), train.counts()
@@ -114,7 +114,10 @@ def _measure(
     add("training_marginal", baselines.training_marginal(counts, n))
     add("llm_zero_shot", _mean([asked.probabilities(each) for each in asked.names]))
     add("llm_multi_persona", _mean([asked.probabilities(each, "mean") for each in asked.names]))
-    add("llm_self_consistency", baselines.self_consistency(_mean([asked.probabilities(e) for e in asked.names]), seed=seed))
+    add(
+        "llm_self_consistency",
+        baselines.self_consistency(_mean([asked.probabilities(e) for e in asked.names]), seed=seed),
+    )
     add("constant_mode", baselines.constant_mode(counts, n))
     add("uniform", baselines.uniform(n, scale.n_levels))
 

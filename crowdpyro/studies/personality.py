@@ -25,7 +25,7 @@ from ..crowd import Crowd
 from ..data import CrowdData
 from ..estimator import CrowdLLM
 from ..references import References
-from .scoring import Results
+from .scoring import Results, ordinal
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -142,7 +142,7 @@ def _seen(
     histogram = -metrics.log_loss((counts + 0.5) / (counts + 0.5).sum(axis=1, keepdims=True), truth.counts())
     for name in ("joint_log_score", "single_log_score"):
         scores.add("independent_histograms", name, histogram)
-        scores.add("uniform", name, -float(np.log(sample.scale.n_levels)))
+        scores.add("uniform", name, -float(np.log(ordinal(sample.scale).n_levels)))
     if crowd is None:
         raise RuntimeError("no variant was fitted")
     return pd.concat([results.frame(), scores.frame()]), crowd
@@ -225,7 +225,7 @@ def _compare(
     items: npt.NDArray[np.int64],
 ) -> None:
     """Metrics on these items, and the correlation error over the pairs that touch one of them."""
-    results.add_shares(method, shares[items], humans.counts()[items], humans.scale)
+    results.add_shares(method, shares[items], humans.counts()[items], ordinal(humans.scale))
     true = humans.correlation().to_numpy()
     if correlation is None:
         correlation = np.eye(len(true))

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from .. import metrics
-from ..models.scales import Ordinal
+from ..errors import DataError
+from ..models.scales import Ordinal, Scale
 from ..tables import write_whole
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +30,13 @@ LOWER_IS_BETTER = {
     "joint_log_score": False,
     "single_log_score": False,
 }
+
+
+def ordinal(scale: Scale) -> Ordinal:
+    """The scale itself; these studies are of ratings."""
+    if not isinstance(scale, Ordinal):
+        raise DataError(f"scale={scale}: the metrics of this study need an ordinal scale.")
+    return scale
 
 
 @dataclass
@@ -51,9 +59,7 @@ class Results:
 
     def add(self, method: str, metric: str, value: float, aggregator: str = "") -> None:
         """One number."""
-        self.rows.append(
-            (self.study, self.split, self.references, method, aggregator, metric, self.seed, float(value))
-        )
+        self.rows.append((self.study, self.split, self.references, method, aggregator, metric, self.seed, float(value)))
 
     def add_shares(self, method: str, shares: FloatArray, truth: FloatArray, scale: Ordinal) -> None:
         """All metrics of a predicted distribution against human counts.
@@ -94,7 +100,7 @@ def aggregate_shares(shares: FloatArray, method: str, scale: Ordinal, seed: int 
         below = shares.cumsum(axis=1)
         lower = (below < 0.5 - 1e-9).sum(axis=1)
         upper = (below < 0.5 + 1e-9).sum(axis=1).clip(max=scale.n_levels - 1)
-        return (scale.values[lower] + scale.values[upper]) / 2
+        return np.asarray((scale.values[lower] + scale.values[upper]) / 2)
     # A distribution's mode as the majority of one column of weights; ties at random by the seed.
     ties = np.random.default_rng(seed).random(shares.shape) * 1e-9
     return np.asarray(scale.values[(shares + ties).argmax(axis=1)])

@@ -71,7 +71,7 @@ def test_self_consistency_has_no_favourite_among_equals() -> None:
 
 
 def test_ties_of_self_consistency_are_independent_of_its_draws() -> None:
-    # Two draws with fair ties choose a level as often as one draw does. Ties by the draws' own numbers: 0.848.
+    # Two draws with fair ties choose a level as often as one draw does. By the draws' own numbers: 0.848.
     p, seeds = [[0.8, 0.0, 0.2]], 4_000
     chosen = [baselines.self_consistency(p, k=2, temperature=1.0, seed=seed)[0, 0] for seed in range(seeds)]
     assert abs(np.mean(chosen) - 0.8) < 5 * np.sqrt(0.16 / seeds)

@@ -114,7 +114,7 @@ def by_hand(llm: FrozenLLM, context: str, answer: str, special: bool = True) -> 
 
 def probabilities(answers: References) -> npt.NDArray[np.float64]:
     (source,) = answers.sources
-    return source.values  # noqa: PD011
+    return source.values
 
 
 def test_digits_match_an_unbatched_pass(tiny: FrozenLLM) -> None:
@@ -155,16 +155,13 @@ def test_labels_may_stand_in_any_order(tiny: FrozenLLM) -> None:
     labels = ("agree", "strongly agree", "strongly disagree", "not sure")
     prompt = "{text} {question}"
     one, other = (
-        probabilities(tiny.refer(PROBLEMS, Categorical(order), prompt=prompt))
-        for order in (labels, labels[::-1])
+        probabilities(tiny.refer(PROBLEMS, Categorical(order), prompt=prompt)) for order in (labels, labels[::-1])
     )
     np.testing.assert_allclose(one, other[..., ::-1], atol=1e-5)
 
 
 def test_refer_gives_normalised_probabilities_and_says_what_it_did(tiny: FrozenLLM) -> None:
-    answers = tiny.refer(
-        PROBLEMS, Ordinal.range(1, 5), question="How fine?", personas={"nurse": "You are a nurse."}
-    )
+    answers = tiny.refer(PROBLEMS, Ordinal.range(1, 5), question="How fine?", personas={"nurse": "You are a nurse."})
     (source,) = answers.sources
     assert probabilities(answers).shape == (3, 2, 5)
     np.testing.assert_allclose(probabilities(answers).sum(-1), 1)
@@ -218,9 +215,7 @@ def test_chat_template_is_used_where_there_is_one(tiny: FrozenLLM, chatty: Froze
     assert (tiny.chat, chatty.chat) == (False, True)
     rendered = "<|user|>The weather is fine.\n<|assistant|>"
     expected = [by_hand(chatty, rendered, option, special=False) for option in ("agree", "not sure")]
-    np.testing.assert_allclose(
-        chatty.score(["The weather is fine."], ["agree", "not sure"])[0], expected, atol=1e-4
-    )
+    np.testing.assert_allclose(chatty.score(["The weather is fine."], ["agree", "not sure"])[0], expected, atol=1e-4)
 
 
 def test_weights_are_frozen_and_threads_restored(tiny: FrozenLLM) -> None:
@@ -296,9 +291,7 @@ def test_a_continuous_scale_is_refused_with_a_way_out(tiny: FrozenLLM) -> None:
         tiny.refer(PROBLEMS, Continuous(0, 1))
 
 
-def test_models_that_cannot_be_loaded(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_that_cannot_be_loaded(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="chat=True"):
         FrozenLLM(tiny_folder, chat=True)
     with pytest.raises(ModelError, match="dtype='int8'"):

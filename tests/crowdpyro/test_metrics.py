@@ -83,11 +83,7 @@ def test_correlation_error_is_over_pairs_finite_in_both() -> None:
     first[0, 1] = first[1, 0] = np.nan
     second[2, 5] = second[5, 2] = np.nan
     np.fill_diagonal(second, np.nan)
-    squares = [
-        (first[pair] - second[pair]) ** 2
-        for pair in combinations(range(6), 2)
-        if pair not in {(0, 1), (2, 5)}
-    ]
+    squares = [(first[pair] - second[pair]) ** 2 for pair in combinations(range(6), 2) if pair not in {(0, 1), (2, 5)}]
     assert metrics.correlation_error(first, second) == pytest.approx(np.sqrt(np.mean(squares)))
 
 

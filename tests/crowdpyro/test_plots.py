@@ -105,9 +105,7 @@ def test_matrices_share_one_scale_and_the_title_tells_the_error() -> None:
     assert segments[0][0][0][0] == 7.5
 
 
-@pytest.mark.parametrize(
-    ("n", "groups"), [(8, None), (30, None), (90, ["a"] * 50 + ["b"] * 39 + ["c"]), (90, None)]
-)
+@pytest.mark.parametrize(("n", "groups"), [(8, None), (30, None), (90, ["a"] * 50 + ["b"] * 39 + ["c"]), (90, None)])
 def test_names_never_overlap(n: int, groups: list[str] | None) -> None:
     names = [f"a rather long name of problem {i}" for i in range(n)]
     figure = plots.correlation_matrices(correlations(n, 0), correlations(n, 1), names, groups)

@@ -79,9 +79,7 @@ def test_a_text_is_encoded_once_in_a_process(bert_folder: Path, monkeypatch: pyt
     assert isinstance(encoder, SentenceEncoder)
     seen: list[int] = []
     pooled = SentenceEncoder._pooled
-    monkeypatch.setattr(
-        SentenceEncoder, "_pooled", lambda self, rows: seen.append(len(rows)) or pooled(self, rows)
-    )
+    monkeypatch.setattr(SentenceEncoder, "_pooled", lambda self, rows: seen.append(len(rows)) or pooled(self, rows))
     first = encoder.encode([*TEXTS, TEXTS[0]])
     again = load_encoder(bert_folder).encode(TEXTS[::-1])
     assert sum(seen) == len(TEXTS)
@@ -135,9 +133,7 @@ def test_components_match_the_eigenvectors(fixed: Fixed) -> None:
     vectors = fixed.encode(TEXTS).astype(float)
     values, directions = np.linalg.eigh(np.cov(vectors.T))
     by_hand = (fixed.encode(NEW) - vectors.mean(0)) @ directions[:, ::-1][:, :3] / np.sqrt(values[::-1][:3])
-    np.testing.assert_allclose(
-        np.abs(TextComponents(fixed, 3).fit(TEXTS).transform(NEW)), np.abs(by_hand), rtol=1e-4
-    )
+    np.testing.assert_allclose(np.abs(TextComponents(fixed, 3).fit(TEXTS).transform(NEW)), np.abs(by_hand), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("n_texts", "asked", "kept"), [(7, 16, 5), (4, 16, 3), (7, 2, 2)])
@@ -199,9 +195,7 @@ def test_changed_weights_are_another_revision(bert_folder: Path, tmp_path: Path)
         TextComponents.from_state(saved)
 
 
-def test_not_fitted_and_not_installed(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_not_fitted_and_not_installed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ModelError, match="not fitted"):
         TextComponents(TfidfEncoder(), 2).transform(TEXTS)
     with pytest.raises(ModelError, match="n_components=0"):
@@ -225,8 +219,6 @@ def test_minilm_knows_what_is_alike() -> None:
     encoder = load_encoder("auto")
     assert isinstance(encoder, TextEncoder)
     assert encoder.name == "minilm"
-    cat, kitten, tax = encoder.encode(
-        ["A cat sleeps.", "A kitten is asleep.", "The tax return is due on Monday."]
-    )
+    cat, kitten, tax = encoder.encode(["A cat sleeps.", "A kitten is asleep.", "The tax return is due on Monday."])
     assert cat.shape == (384,)
     assert cat @ kitten > 0.6 > cat @ tax + 0.3

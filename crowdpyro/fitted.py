@@ -1,0 +1,107 @@
+"""What a fit leaves behind, and how the untrained model of the right size is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .config import CrowdConfig
+from .data import CrowdData
+from .features import ProblemFeatures
+from .inference.training import FitHistory
+from .models.scales import Categorical, Scale
+from .profiles import ProfileEncoder
+
+if TYPE_CHECKING:
+    from .models.batch import Batch
+
+
+@dataclass
+class Fitted:
+    """Everything that a fit leaves behind."""
+
+    scale: Scale
+    features: ProblemFeatures
+    profile_encoder: ProfileEncoder
+    profiles: pd.DataFrame
+    problems: pd.DataFrame
+    covariates: npt.NDArray[np.float32]
+    reference: npt.NDArray[np.float32]
+    spread: float
+    model: Any
+    guide: Any
+    history: FitHistory = field(default_factory=FitHistory)
+
+    def to(self, device: str) -> None:
+        """Move model and guide."""
+        self.model.to(device)
+        self.guide.to(device)
+
+    def batch(self, data: CrowdData, covariates: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Batch:
+        """All answers of a data set; problems of training are known by their row."""
+        import torch
+
+        from .models.batch import Batch
+
+        return Batch(
+            features=torch.as_tensor(covariates),
+            known=torch.as_tensor(self.problems.index.get_indexer(data.problems.index)),
+            reference=torch.as_tensor(reference),
+            profile=torch.as_tensor(self.profile_encoder.transform(data.participants)),
+            rows=torch.arange(data.n_participants),
+            participant=torch.as_tensor(data.participant_code),
+            problem=torch.as_tensor(data.problem_code),
+            response=torch.as_tensor(data.response, dtype=torch.float32),
+            participation=torch.ones(()),
+            population=data.n_participants,
+        )
+
+
+def build(
+    data: CrowdData,
+    features: ProblemFeatures,
+    encoder: ProfileEncoder,
+    profiles: pd.DataFrame,
+    covariates: npt.NDArray[np.float32],
+    reference: npt.NDArray[np.float32],
+    config: CrowdConfig,
+) -> Fitted:
+    """The untrained model; the caller has seeded."""
+    spread = 1.0
+    if not isinstance(data.scale, Categorical):
+        spread = float(np.std(np.asarray(data.scale.decode(data.response), dtype=float))) or 1.0
+    model, guide = build_model(
+        data.scale,
+        config,
+        spread,
+        n_features=covariates.shape[1],
+        n_known=data.n_problems if config.holdout == "participant" else 0,
+        n_profile=encoder.n_columns,
+    )
+    return Fitted(data.scale, features, encoder, profiles, data.problems, covariates, reference, spread, model, guide)
+
+
+def build_model(
+    scale: Scale, config: CrowdConfig, spread: float, *, n_features: int, n_known: int, n_profile: int
+) -> tuple[Any, Any]:
+    """Joint model and guide of these sizes, `spread` being the standard deviation of the training answers."""
+    from .inference.guide import ParticipantGuide
+    from .models.belief import BeliefGenerator
+    from .models.blender import blender_for
+    from .models.encoder import ProblemEncoder
+    from .models.joint import JointModel
+
+    # The variance of an answer starts as half belief, half decision.
+    half = spread * 0.5**0.5
+    blender = blender_for(scale, half)
+    widths = (config.n_hidden, blender.n_belief, blender.n_belief * config.n_eps, blender.n_shape)
+    problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale)
+    belief = BeliefGenerator(
+        n_profile, config.n_eps, config.n_hidden, blender.n_belief, half, config.weight_scale, config.dropout
+    )
+    model = JointModel(problem_encoder, belief, blender)
+    return model, ParticipantGuide(model)
