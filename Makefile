@@ -25,14 +25,14 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
-# mypy reads an installed copy, because checkers do not see the folder mapping of an editable install.
+# mypy and import-linter read an installed copy: they do not see the folder mapping of an editable install.
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-	rm -rf build/types
-	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
-	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p crowdpyro
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --no-deps --target build/installed .
+	cd build/installed && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml
+	cd build/installed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p crowdpyro
 
 notebooks: $(VENV)/.installed
 	CROWDPYRO_SHORT=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
