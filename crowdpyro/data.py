@@ -14,7 +14,7 @@ import pandas as pd
 from .errors import DataError
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
-from .tables import read_table, require_columns, require_rows, rows_of
+from .tables import read_table, require_columns, require_rows, rows_of, shown
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -257,7 +257,7 @@ def _problem_table(frame: pd.DataFrame) -> pd.DataFrame:
     empty = frame["text"].isna() | (frame["text"].astype(str).str.strip() == "")
     if empty.any():
         raise DataError(
-            f"column 'text' of problems is empty for problem {frame.index[empty][0]!r} ({int(empty.sum())} such); "
+            f"column 'text' of problems is empty for problem {shown(frame.index[empty][0])} ({int(empty.sum())} such); "
             "give every problem its text or leave it out."
         )
     return frame.assign(text=frame["text"].astype(str))
@@ -281,7 +281,7 @@ def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
     repeated = frame[key].duplicated()
     if repeated.any():
         raise DataError(
-            f"column {key!r} of {name}: {frame[key][repeated].iloc[0]!r} stands there twice or more; keep one row."
+            f"column {key!r} of {name}: {shown(frame[key][repeated].iloc[0])} stands there twice or more; keep one row."
         )
     return frame.set_index(key)
 
@@ -292,7 +292,7 @@ def _codes(ids: pd.Series, index: pd.Index, key: str, table: str) -> IntArray:
     if (codes < 0).any():
         missing = ids.to_numpy()[codes < 0]
         raise DataError(
-            f"column {key!r} of responses: {missing[0]!r} ({len(set(missing))} such) has no row in {table}; "
+            f"column {key!r} of responses: {shown(missing[0])} ({len(set(missing))} such) has no row in {table}; "
             f"add it there or drop its answers."
         )
     return codes.astype(np.int64)
@@ -304,6 +304,6 @@ def _refuse_duplicates(responses: pd.DataFrame, person: IntArray, problem: IntAr
     if repeated.any():
         first = responses.iloc[int(np.flatnonzero(repeated)[0])]
         raise DataError(
-            f"columns 'participant', 'problem': {first['participant']!r} answered {first['problem']!r} more than once "
-            f"({int(repeated.sum())} such rows); keep one answer each."
+            f"columns 'participant', 'problem': {shown(first['participant'])} answered {shown(first['problem'])} "
+            f"more than once ({int(repeated.sum())} such rows); keep one answer each."
         )

@@ -23,6 +23,7 @@ from .inference.training import FitHistory
 from .models.scales import Categorical, Continuous, Scale
 from .profiles import ProfileEncoder, clean_profiles
 from .references import References
+from .tables import shown
 
 if TYPE_CHECKING:
     import torch
@@ -352,7 +353,7 @@ class CrowdLLM:
             ids = list(problems)
             unknown = [each for each in ids if each not in fitted.problems.index]
             if unknown:
-                raise DataError(f"problem {unknown[0]!r} is not of training; pass a frame with its text instead.")
+                raise DataError(f"problem {shown(unknown[0])} is not of training; pass a frame with its text instead.")
             asked = fitted.problems.loc[ids]
         covariates, reference = self._covariates(asked, references)
         known = torch.as_tensor(fitted.problems.index.get_indexer(asked.index))

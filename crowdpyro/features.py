@@ -18,6 +18,7 @@ import pandas as pd
 from .errors import MissingReferenceError, ModelError
 from .models.scales import Categorical, Continuous, Scale
 from .references import References
+from .tables import shown
 
 if TYPE_CHECKING:
     from .text import TextComponents
@@ -103,7 +104,7 @@ class ProblemFeatures:
             return None
         if references is None:
             raise MissingReferenceError(
-                f"problem {problems.index[0]!r} ({len(problems)} such) has no reference; pass references= of "
+                f"problem {shown(problems.index[0])} ({len(problems)} such) has no reference; pass references= of "
                 f"{', '.join(self.sources)} for these problems."
             )
         if references.names != self.sources:

@@ -130,17 +130,11 @@ def load(
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:
-    """JSON-ready table; ids are written apart, since a frame without columns has no rows in JSON."""
-    table: dict[str, Any] = json.loads(frame.to_json(orient="split", double_precision=15))
-    return {
-        **table,
-        "name": frame.index.name,
-        "numeric": [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c])],
-    }
+    """JSON-ready table, its floats exact; ids stand apart, since a frame without columns still has rows."""
+    columns = {str(name): column.tolist() for name, column in frame.items()}
+    return {"name": frame.index.name, "index": frame.index.tolist(), "columns": columns}
 
 
 def _frame(table: dict[str, Any]) -> pd.DataFrame:
     """The inverse of `_table`."""
-    frame = pd.DataFrame(table["data"], columns=table["columns"], index=pd.Index(table["index"], name=table["name"]))
-    kinds = {name: float if name in table["numeric"] else object for name in table["columns"]}
-    return frame.astype(kinds)
+    return pd.DataFrame(table["columns"], index=pd.Index(table["index"], name=table["name"]))

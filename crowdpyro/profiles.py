@@ -129,7 +129,7 @@ class ProfileEncoder:
         place = len(self.numeric)
         for name, shares in self.nominal.items():
             levels = list(shares)
-            codes = pd.Categorical(profiles[name].map(str), categories=levels).codes
+            codes = pd.Index(levels).get_indexer(pd.Index(profiles[name].map(str)))
             if (codes < 0).any():
                 value = profiles[name].iloc[int(np.flatnonzero(codes < 0)[0])]
                 raise DataError(

@@ -17,7 +17,7 @@ import pandas as pd
 
 from .errors import DataError, MissingReferenceError
 from .models.scales import Continuous, Scale
-from .tables import read_table, require_columns, require_rows, write_whole
+from .tables import read_table, require_columns, require_rows, shown, write_whole
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Kind: TypeAlias = Literal["persona", "participant"]
@@ -62,7 +62,9 @@ class ReferenceSource:
             )
         repeated = self.problems.duplicated()
         if repeated.any():
-            raise DataError(f"problem {self.problems[repeated][0]!r} stands more than once in {self.name!r}; keep one.")
+            raise DataError(
+                f"problem {shown(self.problems[repeated][0])} stands more than once in {self.name!r}; keep one."
+            )
 
     def reindex(self, problems: pd.Index) -> ReferenceSource:
         """The same source on other problems, NaN where it says nothing."""
@@ -199,7 +201,8 @@ class References:
         unknown = wanted.difference(self.problems)
         if len(unknown):
             raise MissingReferenceError(
-                f"problem {unknown[0]!r} ({len(unknown)} such) has no reference; ask the LLM for it or leave it out."
+                f"problem {shown(unknown[0])} ({len(unknown)} such) has no reference; "
+                "ask the LLM for it or leave it out."
             )
         return replace(self, sources=tuple(source.reindex(wanted) for source in self.sources))
 
@@ -254,7 +257,7 @@ class References:
         if policy == "error":
             first = gaps.iloc[0]
             raise MissingReferenceError(
-                f"problem {first['problem']!r} has no usable reference of {first['source']!r} ({len(gaps)} such); "
+                f"problem {shown(first['problem'])} has no usable reference of {first['source']!r} ({len(gaps)} such); "
                 "drop the problem, ask again, or name a policy: 'panel' or 'mean'."
             )
         if policy not in ("panel", "mean"):
@@ -267,7 +270,9 @@ class References:
             stand_in = others if policy == "panel" else np.broadcast_to(_mean(base, axis=0), base.shape)
             if np.isnan(stand_in[hole]).any():
                 problem = self.problems[np.flatnonzero(hole & np.isnan(stand_in).any(axis=1))[0]]
-                raise MissingReferenceError(f"problem {problem!r} has no reference of any LLM; ask again or drop it.")
+                raise MissingReferenceError(
+                    f"problem {shown(problem)} has no reference of any LLM; ask again or drop it."
+                )
             values = source.values.copy()
             if ZERO_SHOT in source.personas:
                 values[hole, source.personas.index(ZERO_SHOT)] = stand_in[hole]

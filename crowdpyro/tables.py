@@ -72,6 +72,11 @@ def write_whole(path: str | Path, writer: Callable[[Path], object]) -> Path:
     return path
 
 
+def shown(value: object) -> str:
+    """A value as a person would write it in Python, whatever library it came from."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 def rows_of(wanted: Iterable[object] | np.ndarray, index: pd.Index, name: str) -> np.ndarray:
     """Positions of ids in a unique index; raises `DataError` naming the first one that is not there."""
     ids = pd.Index(list(wanted))
@@ -79,7 +84,7 @@ def rows_of(wanted: Iterable[object] | np.ndarray, index: pd.Index, name: str) -
     if (rows < 0).any():
         unknown = ids[rows < 0]
         raise DataError(
-            f"{name} {unknown[0]!r} ({len(unknown)} such) is not in the table; "
-            f"known are {', '.join(map(repr, index[:3]))}, ... ({len(index)} in all)."
+            f"{name} {shown(unknown[0])} ({len(unknown)} such) is not in the table; "
+            f"known are {', '.join(map(shown, index[:3]))}, ... ({len(index)} in all)."
         )
     return rows

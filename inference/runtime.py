@@ -18,16 +18,13 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """
     before = get_rng_state()
     threads = torch.get_num_threads()
-    local = pyro.settings.get("module_local_params")
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             pyro.set_rng_seed(seed)
-            pyro.settings.set(module_local_params=True)
             if device.type == "cpu":
                 torch.set_num_threads(1)
             yield
         finally:
             torch.set_num_threads(threads)
-            pyro.settings.set(module_local_params=local)
             set_rng_state(before)

@@ -156,13 +156,16 @@ def _fit_joint(
         for chosen in shuffled.split(config.batch_size):
             batch = train.people(chosen)
             optimizer.zero_grad(set_to_none=True)
-            loss = objective.loss(batch, beta)
+            try:
+                loss = objective.loss(batch, beta)
+            except torch.linalg.LinAlgError as error:
+                raise _diverged(epoch, math.nan, config.lr) from error
             loss.backward()
             optimizer.step()
             total += float(loss.detach()) * batch.n_answers
         history.loss.append(total / max(train.n_answers, 1))
         if not math.isfinite(history.loss[-1]):
-            raise ModelError(f"epoch {epoch}: the loss is {history.loss[-1]}; lower lr={config.lr:g}.")
+            raise _diverged(epoch, history.loss[-1], config.lr)
         if report is not None:
             report(epoch, history.loss[-1])
         if valid is None or (epoch + 1) % config.every or epoch + 1 < warm_up:
@@ -179,3 +182,7 @@ def _fit_joint(
         history.best_epoch = len(history.loss) - 1
     else:
         both.load_state_dict(kept)
+
+
+def _diverged(epoch: int, loss: float, lr: float) -> ModelError:
+    return ModelError(f"epoch {epoch}: the loss is {loss}; check the covariates for huge values, or lower lr={lr:g}.")

@@ -18,6 +18,10 @@ from .belief import BeliefGenerator, ParticipantView
 from .blender import Blender
 from .encoder import ProblemEncoder, ProblemView
 
+# Parameters live in their modules, not in Pyro's global store, so that several models stand side by side. It must be
+# set before a module is built, hence here.
+pyro.settings.set(module_local_params=True)
+
 
 class JointModel(PyroModule):
     """One LLM's reference, and how each person departs from it.
@@ -71,7 +75,8 @@ class JointModel(PyroModule):
             Answers, shape `(n_answers,)`.
         """
         x = self.problems(batch).at(batch.problem)
-        pyro.factor("weights", self.log_prior())
+        if batch.response is not None:
+            pyro.factor("weights", self.log_prior())
         eps = batch.profile.new_zeros(batch.n_participants, 0)
         with pyro.plate("participants", batch.population, subsample=batch.rows):
             if self.n_eps:

@@ -124,7 +124,7 @@ def test_figures_are_closed_and_can_be_saved() -> None:
 
 def test_matplotlib_is_loaded_by_the_first_picture_only() -> None:
     code = "import sys, crowdpyro.plots; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_wrong_shapes_are_named() -> None:

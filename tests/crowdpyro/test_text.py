@@ -119,11 +119,13 @@ def fixed() -> Fixed:
     return Fixed({t: rng.normal(size=5) * [5, 3, 2, 1, 0.5] + 4 for t in TEXTS + NEW})
 
 
-def test_components_are_white_and_of_the_training_texts(fixed: Fixed) -> None:
+def test_components_have_unit_norm_together_and_come_of_the_training_texts(fixed: Fixed) -> None:
     components = TextComponents(fixed, 3).fit(TEXTS)
     trained = components.transform(TEXTS)
     np.testing.assert_allclose(trained.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(np.cov(trained.T), np.eye(3), atol=1e-5)
+    covariance = np.cov(trained.T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-5)
+    assert (trained**2).sum(axis=1).mean() == pytest.approx(1.0, abs=1e-5)
     before = components.transform(TEXTS[:2])
     components.transform(NEW)
     np.testing.assert_array_equal(components.transform(TEXTS[:2]), before)
@@ -132,7 +134,8 @@ def test_components_are_white_and_of_the_training_texts(fixed: Fixed) -> None:
 def test_components_match_the_eigenvectors(fixed: Fixed) -> None:
     vectors = fixed.encode(TEXTS).astype(float)
     values, directions = np.linalg.eigh(np.cov(vectors.T))
-    by_hand = (fixed.encode(NEW) - vectors.mean(0)) @ directions[:, ::-1][:, :3] / np.sqrt(values[::-1][:3])
+    norm = np.sqrt(values[::-1][:3].sum() * (len(vectors) - 1) / len(vectors))
+    by_hand = (fixed.encode(NEW) - vectors.mean(0)) @ directions[:, ::-1][:, :3] / norm
     np.testing.assert_allclose(np.abs(TextComponents(fixed, 3).fit(TEXTS).transform(NEW)), np.abs(by_hand), rtol=1e-4)
 
 

@@ -1,0 +1,54 @@
+"""The command line: help without weight, errors without traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from crowdpyro import cli
+
+
+def test_help_and_version():
+    runner = CliRunner()
+    assert "demo" in runner.invoke(cli.app, ["--help"]).output
+    assert runner.invoke(cli.app, ["--version"]).output.strip() == cli.__version__
+
+
+def test_the_command_line_loads_nothing_heavy():
+    code = (
+        "import sys, crowdpyro.cli; "
+        "heavy = {'torch', 'pyro', 'transformers', 'pandas', 'numpy', 'sklearn', 'arviz'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_foreseen_error_is_one_line_and_exit_code_two(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["crowdpyro", "study", "offensiveness", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("DataError: folder")
+    assert "Traceback" not in message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["problem", "participant"])
+def test_the_study_runs_on_real_people(popquorn_dir, tmp_path, split):
+    from crowdpyro.studies import offensiveness
+
+    results = offensiveness.run("gpt4", split, 1, tmp_path, popquorn_dir.parent)
+    written = pd.read_csv(tmp_path / "results.csv")
+    assert list(written.columns) == ["study", "split", "references", "method", "aggregator", "metric", "seed", "value"]
+    assert len(written) == len(results)
+    methods = {"crowdllm", "calibration_table", "training_marginal", "uniform", "llm_zero_shot", "vae_without_llm"}
+    assert methods <= set(written["method"])
+    assert ("independent_histograms" in set(written["method"])) == (split == "participant")
+    w1 = written[written["metric"] == "wasserstein1"].set_index("method")["value"]
+    assert w1["crowdllm"] < w1["training_marginal"] < w1["uniform"]

@@ -1,0 +1,77 @@
+"""Scales: every answer is one of theirs or refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdpyro import Categorical, Continuous, DataError, Ordinal, parse_scale
+from crowdpyro.models.scales import scale_from_dict, scale_to_dict
+
+SCALES = [
+    Ordinal.range(1, 7),
+    Ordinal((0.5, 1.0, 4.0)),
+    Categorical(("yes", "no", "1")),
+    Continuous(0, 10),
+    Continuous(),
+]
+
+
+@pytest.mark.parametrize("scale", SCALES[:3])
+@given(data=st.data())
+def test_discrete_answers_round_trip(scale, data):
+    codes = data.draw(st.lists(st.integers(0, scale.n_levels - 1), min_size=1, max_size=20))
+    np.testing.assert_array_equal(scale.encode(scale.decode(codes)), codes)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_scales_survive_json(scale):
+    import json
+
+    assert scale_from_dict(json.loads(json.dumps(scale_to_dict(scale)))) == scale
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Ordinal((1.0,)), "at least two"),
+        (lambda: Ordinal((2.0, 1.0)), "strictly increasing"),
+        (lambda: Ordinal((1.0, np.inf)), "finite"),
+        (lambda: Categorical(("a", "a")), "repeat"),
+        (lambda: Categorical(("a",)), "at least two"),
+        (lambda: Continuous(3, 3), "low must be below high"),
+        (lambda: parse_scale("one to five"), "LOW:HIGH"),
+        (lambda: scale_from_dict({"kind": "ballot"}), "'ballot' is unknown"),
+    ],
+)
+def test_impossible_scales_are_refused(build, words):
+    with pytest.raises(DataError, match=words):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        ("1:5", Ordinal.range(1, 5)),
+        ("-2:2", Ordinal.range(-2, 2)),
+        ("yes, no", Categorical(("yes", "no"))),
+        ("continuous", Continuous()),
+        ("continuous:0:1.5", Continuous(0, 1.5)),
+    ],
+)
+def test_scales_are_read_from_text(text, scale):
+    assert parse_scale(text) == scale
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, "a", 11.0, -0.1])
+def test_numbers_outside_the_bounds_are_refused(bad):
+    with pytest.raises(DataError, match="'age'.*row 1"):
+        Continuous(0, 10).encode([1.0, bad], name="age")
+
+
+def test_labels_match_whole_numbers_read_as_floats():
+    assert Categorical(("1", "2")).encode([2.0, 1]).tolist() == [1, 0]
+    with pytest.raises(DataError, match="'3'.*one of 1, 2"):
+        Categorical(("1", "2")).encode([3])
