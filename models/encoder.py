@@ -83,8 +83,6 @@ class ProblemEncoder(nn.Module):
         Columns of hidden, shift, loadings and shape.
     weight_scale, offset_scale
         Scales of the normal priors of the map's weights and of the offsets.
-    loadings_scale
-        Factor on both for the loadings. At 1 the crowd's correlations come out at .78 of the people's, at 3 at .95.
     """
 
     def __init__(
@@ -94,12 +92,10 @@ class ProblemEncoder(nn.Module):
         widths: tuple[int, int, int, int],
         weight_scale: float = 1.0,
         offset_scale: float = 0.5,
-        loadings_scale: float = 3.0,
     ) -> None:
         super().__init__()
         self.widths = widths
         self.weight_scale, self.offset_scale = weight_scale, offset_scale
-        self.loadings_scale = loadings_scale
         self.affine = nn.Linear(n_features, sum(widths))
         self.offset = nn.Parameter(torch.zeros(n_known, sum(widths[1:])))
         n_hidden, n_shift, n_loadings, _ = widths
@@ -128,9 +124,5 @@ class ProblemEncoder(nn.Module):
 
     def log_prior(self) -> Tensor:
         """Log density of the weights and offsets under their normal priors, up to a constant."""
-        n_hidden, n_shift, n_loadings, _ = self.widths
-        columns = self.affine.bias.new_ones(sum(self.widths))
-        columns[n_hidden + n_shift : n_hidden + n_shift + n_loadings] = self.loadings_scale
-        weights = (self.affine.weight / (self.weight_scale * columns[:, None])).square().sum()
-        offsets = (self.offset / (self.offset_scale * columns[None, n_hidden:])).square().sum()
-        return -0.5 * (weights + offsets)
+        weights = (self.affine.weight / self.weight_scale).square().sum()
+        return -0.5 * (weights + (self.offset / self.offset_scale).square().sum())
