@@ -42,13 +42,11 @@ class PredictiveObjective:
     ----------
     model, guide
         `JointModel` and its guide.
-    n_particles
-        Draws of eps a person.
     """
 
-    def __init__(self, model: JointModel, guide: ParticipantGuide, n_particles: int = 1) -> None:
+    def __init__(self, model: JointModel, guide: ParticipantGuide) -> None:
         self.model, self.guide = model, guide
-        self.elbo = TraceMeanField_ELBO(num_particles=n_particles)
+        self.elbo = TraceMeanField_ELBO()
 
     def loss(self, batch: Batch, beta: float = 1.0) -> Tensor:
         """Loss of a minibatch with the KL weighted by `beta`, shape `()`."""
