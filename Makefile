@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow lint notebooks clean
+.PHONY: demo test test-slow lint notebooks bench clean
 
 # torch comes first and pinned: an unpinned torch pulls gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
@@ -38,6 +38,9 @@ notebooks: $(VENV)/.installed
 	CROWDPYRO_SHORT=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
 
 
+
+bench: $(VENV)/.installed
+	for script in histograms generation; do $(BIN)/python -W ignore benchmarks/$$script.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -45,7 +45,7 @@ class CrowdConfig:
     use_profile: bool = True
     holdout: Literal["participant", "problem"] = "participant"
     holdout_size: float = 0.15
-    weight_scale: float = 0.3
+    weight_scale: float = 0.2
     offset_scale: float = 0.5
     dropout: float = 0.0
     training: FitConfig = field(default_factory=FitConfig)

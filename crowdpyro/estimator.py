@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -124,9 +125,10 @@ class CrowdLLM:
             fitted.to(self.device)
             batch = fitted.batch(data, covariates, reference).to(self.device)
             train, valid = self._hold_out(batch, seed)
-            fitted.history = fit(
-                fitted.model, fitted.guide, train, valid, batch, self.config.training, seed=seed, report=self._bar()
-            )
+            with self._bar() as report:
+                fitted.history = fit(
+                    fitted.model, fitted.guide, train, valid, batch, self.config.training, seed=seed, report=report
+                )
         logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)
         return self
 
@@ -168,19 +170,21 @@ class CrowdLLM:
             raise ModelError("references by participant are not fitted yet; give references by problem or persona.")
         return references.select(problems.index).fill("error")
 
-    def _bar(self) -> Callable[[int, float], None] | None:
-        show = sys.stderr.isatty() if self.progress is None else self.progress
-        if not show:
-            return None
+    @contextmanager
+    def _bar(self) -> Iterator[Callable[[int, float], None] | None]:
+        """What to call after every epoch, with a progress bar behind it where there is a terminal."""
+        if not (sys.stderr.isatty() if self.progress is None else self.progress):
+            yield None
+            return
         from tqdm.auto import tqdm
 
-        bar = tqdm(total=self.config.training.epochs, desc="fit", unit="epoch", leave=False)
+        with tqdm(total=self.config.training.epochs, desc="fit", unit="epoch", leave=False) as bar:
 
-        def report(epoch: int, loss: float) -> None:
-            bar.update(1)
-            bar.set_postfix(loss=f"{loss:.4f}")
+            def report(epoch: int, loss: float) -> None:
+                bar.update(epoch + 1 - bar.n)
+                bar.set_postfix(loss=f"{loss:.4f}")
 
-        return report
+            yield report
 
     # -- what was fitted ---------------------------------------------------------------------------------------
 

@@ -158,7 +158,7 @@ def _fit_joint(
             optimizer.zero_grad(set_to_none=True)
             try:
                 loss = objective.loss(batch, beta)
-            except torch.linalg.LinAlgError as error:
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 raise _diverged(epoch, math.nan, config.lr) from error
             loss.backward()
             optimizer.step()
