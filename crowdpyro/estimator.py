@@ -121,7 +121,7 @@ class CrowdLLM:
         encoder = ProfileEncoder.fit(profiles)
         covariates, reference = features.transform(data.problems, references)
         with seeded(seed, self.device):
-            self._fitted = fitted = build(data, features, encoder, profiles, covariates, reference, self.config)
+            fitted = build(data, features, encoder, profiles, covariates, reference, self.config)
             fitted.to(self.device)
             batch = fitted.batch(data, covariates, reference).to(self.device)
             train, valid = self._hold_out(batch, seed)
@@ -129,6 +129,7 @@ class CrowdLLM:
                 fitted.history = fit(
                     fitted.model, fitted.guide, train, valid, batch, self.config.training, seed=seed, report=report
                 )
+        self._fitted = fitted
         logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)
         return self
 
@@ -360,7 +361,7 @@ class CrowdLLM:
                 raise DataError(f"problem {shown(unknown[0])} is not of training; pass a frame with its text instead.")
             asked = fitted.problems.loc[ids]
         covariates, reference = self._covariates(asked, references)
-        known = torch.as_tensor(fitted.problems.index.get_indexer(asked.index))
+        known = torch.as_tensor(fitted.rows(asked))
         with torch.no_grad():
             x = fitted.model.encoder(
                 torch.as_tensor(covariates).to(self.device),
@@ -374,7 +375,7 @@ class CrowdLLM:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Covariates and y_ref, remembered for training problems."""
         fitted = self._state()
-        rows = fitted.problems.index.get_indexer(problems.index)
+        rows = fitted.rows(problems)
         if references is None and (rows >= 0).all():
             return fitted.covariates[rows], fitted.reference[rows]
         if references is None and fitted.features.sources and self.backbone is not None:

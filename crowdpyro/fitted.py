@@ -41,6 +41,12 @@ class Fitted:
         self.model.to(device)
         self.guide.to(device)
 
+    def rows(self, problems: pd.DataFrame) -> npt.NDArray[np.int64]:
+        """Row of each problem in training, -1 for a new one; an id that bears another text is a new problem."""
+        rows = self.problems.index.get_indexer(problems.index).astype(np.int64)
+        texts = self.problems["text"].to_numpy(dtype=object)[rows]
+        return np.where((rows >= 0) & (texts == problems["text"].to_numpy(dtype=object)), rows, -1)
+
     def batch(self, data: CrowdData, covariates: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Batch:
         """All answers of a data set; problems of training are known by their row."""
         import torch
@@ -49,7 +55,7 @@ class Fitted:
 
         return Batch(
             features=torch.as_tensor(covariates),
-            known=torch.as_tensor(self.problems.index.get_indexer(data.problems.index)),
+            known=torch.as_tensor(self.rows(data.problems)),
             reference=torch.as_tensor(reference),
             profile=torch.as_tensor(self.profile_encoder.transform(data.participants)),
             rows=torch.arange(data.n_participants),

@@ -120,6 +120,23 @@ def test_new_problems_need_text_and_references(fitted):
     assert crowd.problems.tolist() == ["new"]
 
 
+def test_an_old_id_with_another_text_is_a_new_problem(fitted):
+    same = pd.DataFrame({"text": TEXTS[:1]}, index=pd.Index([0], name="problem"))
+    assert fitted.generate(5, same, seed=1).n_problems == 1
+    with pytest.raises(MissingReferenceError, match="problem 0 .*has no reference"):
+        fitted.generate(5, same.assign(text="statement ten"), seed=1)
+
+
+def test_a_fit_that_fails_leaves_the_old_model(monkeypatch):
+    scale = SCALES["ordinal"]
+    model = quick().fit(people(scale), references(scale), seed=5)
+    before = model.model
+    monkeypatch.setattr("crowdpyro.inference.training._fit_joint", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(people(scale), references(scale), seed=6)
+    assert model.model is before
+
+
 def test_fitting_refuses_gaps_in_the_references():
     scale = SCALES["ordinal"]
     with pytest.raises(MissingReferenceError, match="problem 7 .*has no reference"):
