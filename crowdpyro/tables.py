@@ -66,6 +66,10 @@ def write_whole(path: str | Path, writer: Callable[[Path], object]) -> Path:
     temporary = Path(name)
     try:
         writer(temporary)
+        # Temporary files are private; the finished one is what any other program would have written.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

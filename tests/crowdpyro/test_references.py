@@ -108,3 +108,10 @@ def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path):
         write_whole(path, fail)
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["kept.csv"]
+
+
+def test_written_files_have_ordinary_permissions(tmp_path):
+    plain = tmp_path / "plain.txt"
+    plain.write_text("x")
+    made = write_whole(tmp_path / "deep" / "made.txt", lambda file: file.write_text("x"))
+    assert made.stat().st_mode == plain.stat().st_mode
