@@ -50,7 +50,7 @@ def print_summary(results: pd.DataFrame, split: str, console: Console, title: st
 def print_paired(results: pd.DataFrame, method: str, against: str, console: Console) -> None:
     """Seed-by-seed differences of two methods on the main metrics."""
     differences = paired(results, method, against)
-    view = Table(title=f"{method} - {against}, seed by seed", title_justify="left", header_style="bold")
+    view = Table(title=f"{method} - {against}, by seed", title_justify="left", header_style="bold", min_width=60)
     for name in ("metric", "difference", "std", "better in"):
         view.add_column(name, justify="left" if name == "metric" else "right")
     for _, row in differences.iterrows():
@@ -59,7 +59,7 @@ def print_paired(results: pd.DataFrame, method: str, against: str, console: Cons
             view.add_row(
                 _TITLES[key],
                 f"{row['mean']:+.4f}",
-                f"{row['std']:.4f}",
+                "" if np.isnan(row["std"]) else f"{row['std']:.4f}",
                 f"{int(row['better'])} of {int(row['seeds'])}",
             )
     console.print(view)

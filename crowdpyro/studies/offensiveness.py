@@ -112,18 +112,18 @@ def _measure(
         drawn = np.stack([(resampled == level).sum(axis=0) for level in range(scale.n_levels)], axis=1)
         add("resampled_people", baselines.independent_histograms(drawn))
     add("training_marginal", baselines.training_marginal(counts, n))
-    add("llm_zero_shot", _mean([asked.probabilities(each) for each in asked.names]))
-    add("llm_multi_persona", _mean([asked.probabilities(each, "mean") for each in asked.names]))
+    zero_shot = np.mean([asked.probabilities(each) for each in asked.names], axis=0)
+    add("llm_zero_shot", zero_shot)
+    add("llm_multi_persona", np.mean([_personas(asked, each) for each in asked.names], axis=0))
     add(
         "llm_self_consistency",
-        baselines.self_consistency(_mean([asked.probabilities(e) for e in asked.names]), seed=seed),
+        baselines.self_consistency(zero_shot, seed=seed),
     )
     add("constant_mode", baselines.constant_mode(counts, n))
     add("uniform", baselines.uniform(n, scale.n_levels))
 
 
-def _mean(panels: list[np.ndarray]) -> np.ndarray:
-    """Mean over LLMs of what each says; an LLM that says nothing of a problem does not count there."""
-    stacked = np.stack(panels)
-    there = ~np.isnan(stacked).any(axis=-1, keepdims=True)
-    return np.asarray(np.where(there, stacked, 0.0).sum(axis=0) / there.sum(axis=0))
+def _personas(references: References, name: str) -> np.ndarray:
+    """Mean over an LLM's personas; its zero-shot answer where every persona refused."""
+    personas = references.probabilities(name, "mean")
+    return np.where(np.isnan(personas), references.probabilities(name), personas)
