@@ -21,7 +21,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Unit: TypeAlias = Literal["participant", "problem", "response"]
 
 # crowd-kit's names for the same columns.
-_ALIASES = {"task": "problem", "worker": "participant", "label": "response"}
+_ALIASES = {"problem": "task", "participant": "worker", "response": "label"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,30 +77,40 @@ class CrowdData:
         scale
             What an answer may be.
         missing_profile
-            `level` keeps people with missing traits (see `clean_profiles`); `drop` leaves them out.
+            `level` keeps people with missing traits (see `clean_profiles`); `drop` leaves them and their answers out.
 
         Raises
         ------
         DataError
             Naming the column, the value and the remedy.
         """
+        if missing_profile not in ("level", "drop"):
+            raise DataError(f"missing_profile={missing_profile!r}: give 'level' or 'drop'.")
         notes: list[str] = []
-        responses = require_rows(responses.rename(columns=_ALIASES), "responses")
+        responses = require_rows(_renamed(responses, ("problem", "participant", "response"), "responses"), "responses")
         require_columns(responses, ("problem", "participant", "response"), "responses")
-        problems = _problem_table(problems.rename(columns=_ALIASES))
+        problems = _problem_table(_renamed(problems, ("problem",), "problems"))
         if participants is None:
-            ids = pd.Index(responses["participant"].dropna().unique(), name="participant").sort_values()
-            people = pd.DataFrame(index=ids)
+            people = pd.DataFrame(index=_sorted_ids(responses["participant"]))
         else:
-            people = _participant_table(participants.rename(columns=_ALIASES))
+            people = _participant_table(_renamed(participants, ("participant",), "participants"))
         for column in ("problem", "participant"):
             if responses[column].isna().any():
                 row = int(np.flatnonzero(responses[column].isna())[0])
                 raise DataError(f"column {column!r} of responses is empty in row {row}; fill it or drop the row.")
         if missing_profile == "drop":
             gaps = people.isna().any(axis=1)
-            notes.append(f"{int(gaps.sum())} participants with a missing profile value dropped")
-            responses = responses[~responses["participant"].isin(people.index[gaps])]
+            if gaps.all():
+                column = people.columns[people.isna().any()][0]
+                raise DataError(
+                    f"missing_profile='drop': all {len(people)} participants miss a profile value, such as one in "
+                    f"column {column!r}, and nobody is left; leave the column out or use 'level'."
+                )
+            lost = responses["participant"].isin(people.index[gaps])
+            notes.append(
+                f"{int(gaps.sum())} participants with a missing profile value dropped, with {int(lost.sum())} answers"
+            )
+            responses = responses[~lost]
             people = people[~gaps]
         people, filled = clean_profiles(people)
         notes.extend(filled)
@@ -108,7 +118,8 @@ class CrowdData:
         if not given.all():
             notes.append(f"{int((~given).sum())} empty responses taken as no answer")
             responses = responses[given]
-        require_rows(responses, "responses")
+        if responses.empty:
+            raise DataError("column 'response' of responses holds no answer at all; give at least one.")
         response = scale.encode(responses["response"].to_numpy())
         problem = _codes(responses["problem"], problems.index, "problem", "problems")
         person = _codes(responses["participant"], people.index, "participant", "participants")
@@ -127,10 +138,10 @@ class CrowdData:
         missing_profile: Literal["level", "drop"] = "level",
     ) -> CrowdData:
         """`from_frames` on files: `.csv`, `.csv.gz` or `.parquet`."""
+        labels = () if isinstance(scale, Continuous) else scale.labels
+        answers = read_table(responses, labels)
         people = None if participants is None else read_table(participants)
-        return cls.from_frames(
-            read_table(responses), read_table(problems), people, scale=scale, missing_profile=missing_profile
-        )
+        return cls.from_frames(answers, read_table(problems), people, scale=scale, missing_profile=missing_profile)
 
     @property
     def n_answers(self) -> int:
@@ -175,13 +186,13 @@ class CrowdData:
     def select(
         self, participants: Iterable[object] | None = None, problems: Iterable[object] | None = None
     ) -> CrowdData:
-        """The data of these participants and problems, in the order given; an unknown id raises `DataError`."""
+        """The data of these participants and problems, in the order given; an unknown or repeated id raises."""
         people = np.arange(self.n_participants)
         if participants is not None:
-            people = rows_of(participants, self.participants.index, "participant")
+            people = _once(participants, self.participants.index, "participant")
         asked = np.arange(self.n_problems)
         if problems is not None:
-            asked = rows_of(problems, self.problems.index, "problem")
+            asked = _once(problems, self.problems.index, "problem")
         return self._rows(people, asked)
 
     def split(self, by: Unit, test_size: float | int = 0.2, seed: int = 0) -> tuple[CrowdData, CrowdData]:
@@ -198,9 +209,13 @@ class CrowdData:
             Of the shuffle.
         """
         n = self._n_units(by)
-        size = round(test_size * n) if isinstance(test_size, float) else int(test_size)
+        whole = isinstance(test_size, int | np.integer)
+        size = int(test_size) if whole else round(float(test_size) * n) if 0 < test_size < 1 else 0
         if not 0 < size < n:
-            raise DataError(f"test_size={test_size}: leaves {size} of {n} {by}s for testing; leave some for each part.")
+            raise DataError(
+                f"test_size={test_size}: of {n} {by}s, {size} would be for testing; give a share or a number that "
+                "leaves some for each part."
+            )
         order = np.random.default_rng(seed).permutation(n)
         return self._part(by, np.sort(order[size:])), self._part(by, np.sort(order[:size]))
 
@@ -250,6 +265,34 @@ class CrowdData:
         )
 
 
+def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
+    """The frame with crowd-kit's names of these keys replaced where ours are absent; a repeated column raises."""
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise DataError(f"table {name!r}: column {repeated[0]!r} stands there twice or more; keep one.")
+    absent = [key for key in keys if key not in frame.columns and key not in frame.index.names]
+    return frame.rename(columns={_ALIASES[key]: key for key in absent})
+
+
+def _sorted_ids(ids: pd.Series) -> pd.Index:
+    """The distinct ids in order; numbers and texts mixed, which have no order, by type and then by text."""
+    index: pd.Index = pd.Index(ids.dropna().unique(), name="participant")
+    try:
+        index = index.sort_values()
+    except TypeError:
+        index = pd.Index(sorted(index, key=lambda each: (type(each).__name__, str(each))), name="participant")
+    return index
+
+
+def _once(wanted: Iterable[object], index: pd.Index, name: str) -> IntArray:
+    """Positions of ids, each named once."""
+    rows = rows_of(wanted, index, name)
+    repeated = pd.Index(rows).duplicated()
+    if repeated.any():
+        raise DataError(f"{name} {shown(index[rows[repeated][0]])} is selected twice or more; name each id once.")
+    return rows
+
+
 def _problem_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Problems indexed by id, each with a text."""
     frame = _indexed(frame, "problem", "problems")
@@ -265,7 +308,11 @@ def _problem_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _participant_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Participants indexed by id."""
-    return _indexed(frame, "participant", "participants")
+    frame = _indexed(frame, "participant", "participants")
+    for name, column in frame.items():
+        if pd.api.types.is_numeric_dtype(column) and column.isna().all():
+            raise DataError(f"column {name!r} of participants is empty for everybody; fill it or leave it out.")
+    return frame
 
 
 def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:

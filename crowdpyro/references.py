@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError, MissingReferenceError
-from .models.scales import Continuous, Scale
+from .models.scales import Categorical, Continuous, Ordinal, Scale
 from .tables import read_table, require_columns, require_rows, shown, write_whole
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -112,6 +112,9 @@ class References:
             raise DataError(f"sources {names}: names repeat; give each LLM its own.")
         if any(not source.problems.equals(self.sources[0].problems) for source in self.sources):
             raise DataError("sources differ in their problems; join them with References.panel.")
+        if not isinstance(self.scale, Continuous):
+            for source in self.sources:
+                _require_distributions(source, self.scale.labels)
 
     @classmethod
     def from_frame(
@@ -133,37 +136,48 @@ class References:
             draw; probabilities are the draws' relative frequencies) or one column `p_LABEL` a level. An answer that
             is empty or outside the scale is missing, and counted in the report.
         scale, name, revision, prompt, temperature
-            Where the answers come from; the column `model` wins over `name`.
+            Where the answers come from; the columns `model`, and `revision`, `prompt`, `temperature` where they hold
+            one value for a model, win.
         """
-        frame = require_rows(frame.rename(columns={"task": "problem"}), "references")
+        if "problem" not in frame.columns:
+            frame = frame.rename(columns={"task": "problem"})
+        # Rows are looked up by label below, and a concatenated frame repeats its labels.
+        frame = require_rows(frame, "references").reset_index(drop=True)
         require_columns(frame, ("problem",), "references")
-        kind: Kind = "participant" if "participant" in frame.columns else "persona"
+        for column in {"problem", "model"} & set(frame.columns):
+            if frame[column].isna().any():
+                row = int(np.flatnonzero(frame[column].isna())[0])
+                raise DataError(f"column {column!r} of references is empty in row {row}; fill it or drop the row.")
         problems = pd.Index(frame["problem"].unique(), name="problem")
-        persona = (
-            frame[kind].fillna(ZERO_SHOT).astype(str) if kind in frame.columns else pd.Series(ZERO_SHOT, frame.index)
-        )
         models = frame["model"].astype(str) if "model" in frame.columns else pd.Series(name, frame.index)
         sources, notes = [], []
         for model, rows in frame.groupby(models, sort=False):
-            names = tuple(sorted(persona.loc[rows.index].unique()))
-            cell = (
-                problems.get_indexer(rows["problem"]),
-                pd.Index(names).get_indexer(persona.loc[rows.index]),
-            )
+            kind = _kind(rows)
+            persona = rows[kind].map(_persona) if kind in rows.columns else pd.Series(ZERO_SHOT, rows.index)
+            names = tuple(sorted(persona.unique()))
+            cell = (problems.get_indexer(rows["problem"]), pd.Index(names).get_indexer(persona))
             values, lost = _values(rows, cell, (len(problems), len(names)), scale)
             if lost:
                 notes.append(f"{model}: {lost} of {len(rows)} answers empty or outside the scale, taken as missing")
-            sources.append(ReferenceSource(str(model), revision, prompt, temperature, problems, names, values, kind))
+            where = (
+                str(_only(rows, "revision", revision)),
+                str(_only(rows, "prompt", prompt)),
+                _temperature(rows, temperature),
+            )
+            sources.append(ReferenceSource(str(model), *where, problems, names, values, kind))
         return cls(scale, tuple(sources), tuple(notes))
 
     @classmethod
     def read(cls, path: str | Path, *, scale: Scale, **where: str) -> References:
         """`from_frame` on a `.csv`, `.csv.gz` or `.parquet` file."""
-        return cls.from_frame(read_table(path), scale=scale, **where)  # type: ignore[arg-type]
+        labels = () if isinstance(scale, Continuous) else scale.labels
+        return cls.from_frame(read_table(path, labels), scale=scale, **where)  # type: ignore[arg-type]
 
     @classmethod
     def panel(cls, *references: References) -> References:
         """Several references side by side, on the union of their problems."""
+        if not references:
+            raise DataError("references of a panel are none; give at least one.")
         scale = references[0].scale
         if any(other.scale != scale for other in references):
             raise DataError("references of a panel are on different scales; put them on one.")
@@ -248,8 +262,9 @@ class References:
         Parameters
         ----------
         policy
-            `error` raises `MissingReferenceError` at the first gap; `panel` takes the mean of the other LLMs and
-            raises where none answered; `mean` takes the LLM's own mean over its other problems.
+            `error` raises `MissingReferenceError` at the first gap; `panel` takes the mean distribution of the other
+            LLMs and raises where none answered; `mean` takes the LLM's own over its other problems. Of draws, the
+            mean distribution is the mixture: as many evenly spaced quantiles of them all as the LLM has draws.
         """
         gaps = self.missing()
         if gaps.empty:
@@ -262,12 +277,11 @@ class References:
             )
         if policy not in ("panel", "mean"):
             raise DataError(f"policy={policy!r}: give 'error', 'panel' or 'mean'.")
-        others = _mean(np.stack([source.base() for source in self.sources]), axis=0)
         filled = []
         for source in self.sources:
             base = source.base()
-            hole = np.isnan(base).any(axis=1)
-            stand_in = others if policy == "panel" else np.broadcast_to(_mean(base, axis=0), base.shape)
+            hole = np.asarray(np.isnan(base).any(axis=1))
+            stand_in = self._stand_in(source, policy, hole)
             if np.isnan(stand_in[hole]).any():
                 problem = self.problems[np.flatnonzero(hole & np.isnan(stand_in).any(axis=1))[0]]
                 raise MissingReferenceError(
@@ -285,13 +299,33 @@ class References:
         )
         return replace(self, sources=tuple(filled), report=self.report + notes)
 
+    def _stand_in(self, source: ReferenceSource, policy: Policy, hole: npt.NDArray[np.bool_]) -> FloatArray:
+        """What takes the place of a source's base, shape `(n_problems, m)`; NaN where there is nothing to take."""
+        base = source.base()
+        if policy == "mean":
+            others = [base[~hole].reshape(1, -1, base.shape[1])]
+        else:
+            others = [other.base()[:, None] for other in self.sources if other is not source]
+        if not others:
+            return np.full_like(base, np.nan)
+        if not isinstance(self.scale, Continuous):
+            return np.broadcast_to(_mean(np.concatenate(others, axis=1), axis=1), base.shape)
+        pooled = np.concatenate([each.reshape(len(each), -1) for each in others], axis=1)
+        stand_in = np.full((len(pooled), base.shape[1]), np.nan)
+        there = ~np.isnan(pooled).all(axis=1)
+        if there.any():
+            levels = (np.arange(base.shape[1]) + 0.5) / base.shape[1]
+            stand_in[there] = np.nanquantile(pooled[there], levels, axis=1).T
+        return np.broadcast_to(stand_in, base.shape)
+
     def to_frame(self) -> pd.DataFrame:
         """Long frame that `from_frame` reads back: one row a (model, problem, persona), or a draw."""
         frames = []
         for source in self.sources:
             problem = np.repeat(np.asarray(source.problems, dtype=object), len(source.personas))
             who = np.tile(np.array(source.personas, dtype=object), len(source.problems))
-            frame = pd.DataFrame({"problem": problem, "model": source.name, source.kind: who})
+            where = {"revision": source.revision, "prompt": source.prompt, "temperature": source.temperature}
+            frame = pd.DataFrame({"problem": problem, "model": source.name, **where, source.kind: who})
             flat = source.values.reshape(len(frame), -1)
             if isinstance(self.scale, Continuous):
                 draws = frame.loc[frame.index.repeat(flat.shape[1])].reset_index(drop=True)
@@ -319,6 +353,51 @@ def _mean(values: FloatArray, axis: int) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def _require_distributions(source: ReferenceSource, labels: tuple[str, ...]) -> None:
+    """Raise `DataError` unless every row is missing or a distribution over these levels."""
+    values = source.values
+    if values.shape[2] != len(labels):
+        raise DataError(
+            f"values of {source.name!r} have {values.shape[2]} options; the scale has {len(labels)} levels: "
+            f"{', '.join(labels)}. Give one probability a level."
+        )
+    absent = np.isnan(values).all(axis=2)
+    sound = (values >= 0).all(axis=2) & np.isclose(values.sum(axis=2), 1.0, atol=1e-4)
+    problem, _ = np.nonzero(~absent & ~sound)
+    if len(problem):
+        raise DataError(
+            f"values of {source.name!r}, problem {shown(source.problems[problem[0]])}: not probabilities that sum to "
+            "one; normalise them, or leave the whole row NaN."
+        )
+
+
+def _kind(rows: pd.DataFrame) -> Kind:
+    """Personas or twins of participants: a panel's frame has both columns, and a source fills one."""
+    if "participant" not in rows.columns:
+        return "persona"
+    return "participant" if "persona" not in rows.columns or rows["participant"].notna().any() else "persona"
+
+
+def _persona(who: object) -> str:
+    """A persona's name or a participant's id as text; empty is zero-shot."""
+    return ZERO_SHOT if pd.isna(who) else _as_label(who)  # type: ignore[call-overload]
+
+
+def _only(rows: pd.DataFrame, column: str, default: object) -> object:
+    """The one value of a column, or the default where the column is absent, empty or of several values."""
+    values = list(rows[column].dropna().unique()) if column in rows.columns else []
+    return values[0] if len(values) == 1 else default
+
+
+def _temperature(rows: pd.DataFrame, default: float) -> float:
+    """The one temperature of a source; text raises."""
+    value = _only(rows, "temperature", default)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column 'temperature' of references: {shown(value)} is not a number; correct it.") from error
+
+
 def _values(
     rows: pd.DataFrame,
     cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
@@ -336,8 +415,7 @@ def _values(
         values = np.full((*shape, int(draw.max()) + 1), np.nan)
         values[cell[0][good], cell[1][good], draw[good]] = answers[good]
         return values, int((~good).sum())
-    labels = {label: code for code, label in enumerate(scale.labels)}
-    codes = np.array([labels.get(_as_label(answer), -1) for answer in rows["answer"]])
+    codes = _level_codes(rows["answer"], scale)
     good = codes >= 0
     counts = np.zeros((*shape, scale.n_levels))
     np.add.at(counts, (cell[0][good], cell[1][good], codes[good]), 1.0)
@@ -355,9 +433,21 @@ def _probability_columns(
     if isinstance(scale, Continuous):
         raise DataError("table 'references' needs a column 'answer' on a continuous scale; add the LLM's draws.")
     columns = [f"p_{label}" for label in scale.labels]
+    if not any(column in rows.columns for column in columns):
+        raise DataError(
+            f"table 'references' has neither a column 'answer' nor columns {', '.join(map(repr, columns))}; it has "
+            f"{', '.join(map(repr, rows.columns))}. Add the LLM's answers or its option probabilities."
+        )
     require_columns(rows, columns, "references")
-    probs = rows[columns].to_numpy(dtype=float)
-    absent = np.isnan(probs).all(axis=1)
+    repeated = pd.Series(cell[0] * shape[1] + cell[1]).duplicated().to_numpy()
+    if repeated.any():
+        problem = rows["problem"].iloc[int(np.flatnonzero(repeated)[0])]
+        raise DataError(
+            f"columns {columns[0]!r} to {columns[-1]!r}: problem {shown(problem)} has two or more rows of one model "
+            f"and persona ({int(repeated.sum())} such rows); keep one, or average them."
+        )
+    probs = np.stack([_number_column(rows[column], column) for column in columns], axis=1)
+    absent = np.asarray(np.isnan(probs).all(axis=1))
     wrong = ~absent & ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, atol=1e-4))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -371,9 +461,29 @@ def _probability_columns(
     return values, int(absent.sum())
 
 
+def _number_column(column: pd.Series, name: str) -> FloatArray:
+    """Floats of a column, NaN where empty; text raises."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        raise DataError(
+            f"column {name!r} of references: {column[wrong].iloc[0]!r} is not a number; correct it or leave it empty."
+        )
+    return numbers.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _level_codes(answers: pd.Series, scale: Ordinal | Categorical) -> npt.NDArray[np.int64]:
+    """Level of each answer, -1 off the scale; numbers compare as numbers, labels as text."""
+    if isinstance(scale, Ordinal):
+        numbers = pd.to_numeric(answers, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        return pd.Index(scale.values).get_indexer(pd.Index(numbers)).astype(np.int64)
+    text = answers.astype(object).map(_as_label)
+    codes = pd.Index(scale.labels, dtype=object).get_indexer(pd.Index(text, dtype=object))
+    return np.where(answers.isna(), -1, codes).astype(np.int64)
+
+
 def _as_label(answer: object) -> str:
-    """A level as text; 3, 3.0 and "3.0" are the same."""
-    try:
-        return f"{float(answer):g}"  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return str(answer)
+    """A label as text; a whole float loses its `.0`, so that 1.0 read from a file matches "1"."""
+    if isinstance(answer, float | np.floating) and float(answer).is_integer():
+        return str(int(answer))
+    return str(answer)

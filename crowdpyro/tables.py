@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,21 +14,38 @@ import pandas as pd
 from .errors import DataError
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
+# What a CSV cell may hold to be empty: pandas' own list, spelled out so that a scale's labels can be taken off it.
+_EMPTY = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a `.csv`, `.csv.gz` or `.parquet` file; raises `DataError` on anything else or an empty table."""
+def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a `.csv`, `.csv.gz` or `.parquet` file; raises `DataError` on anything else or an empty table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    labels
+        Texts that are answers even where pandas would take them for an empty cell, such as the label "None".
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"file {str(path)!r} does not exist; check the path.")
     try:
         if path.name.endswith((".csv", ".csv.gz")):
-            frame = pd.read_csv(path, encoding="utf-8-sig")
+            empty = sorted(set(_EMPTY) - set(labels))
+            frame = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False, na_values=empty, low_memory=False)
         elif path.suffix == ".parquet":
             frame = pd.read_parquet(path)
         else:
             raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+    except DataError:
+        raise
+    # ValueError holds pandas' parser errors, pyarrow's and undecodable text; a cut-off .gz ends as EOFError.
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"file {str(path)!r} cannot be read as a table: {error}") from error
     return require_rows(frame, str(path))
 
@@ -61,15 +79,10 @@ def write_whole(path: str | Path, writer: Callable[[Path], object]) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix="".join(path.suffixes[-2:]))
-    os.close(handle)
-    temporary = Path(name)
+    # mkstemp would leave the file readable by its owner alone; a plain new file follows the umask.
+    temporary = path.parent / f".{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}"
     try:
         writer(temporary)
-        # Temporary files are private; the finished one is what any other program would have written.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

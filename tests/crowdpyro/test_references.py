@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crowdpyro import Continuous, DataError, MissingReferenceError, Ordinal, References
+from crowdpyro import Categorical, Continuous, DataError, MissingReferenceError, Ordinal, References
+from crowdpyro.references import ReferenceSource
 from crowdpyro.tables import write_whole
 
 SCALE = Ordinal.range(1, 3)
@@ -115,3 +118,128 @@ def test_written_files_have_ordinary_permissions(tmp_path):
     plain.write_text("x")
     made = write_whole(tmp_path / "deep" / "made.txt", lambda file: file.write_text("x"))
     assert made.stat().st_mode == plain.stat().st_mode
+
+
+PROBABILITIES = pd.DataFrame({"problem": ["a", "b"], "p_1": [0.2, 0.5], "p_2": [0.3, 0.5], "p_3": [0.5, 0.0]})
+
+
+@pytest.mark.parametrize(
+    ("scale", "answers"),
+    [
+        (Ordinal((1_000_001, 1_000_002)), [1_000_001, 1_000_002]),
+        (Ordinal((0.1, 0.1000001)), ["0.1", "0.1000001"]),
+        (Categorical(("01", "1")), ["01", 1.0]),
+        (Categorical(("1e3", "inf")), ["1e3", "inf"]),
+    ],
+)
+def test_close_levels_are_told_apart(scale, answers):
+    frame = pd.DataFrame({"problem": ["a", "b"], "answer": pd.Series(answers, dtype=object)})
+    assert References.from_frame(frame, scale=scale).probabilities().tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("answer", [3.0000001, np.nan, np.inf, "three", 0, 6])
+def test_an_answer_off_the_scale_is_missing_never_the_nearest(answer):
+    frame = pd.DataFrame({"problem": ["a", "b"], "answer": pd.Series([answer, 3], dtype=object)})
+    references = References.from_frame(frame, scale=SCALE)
+    assert np.isnan(references.probabilities()[0]).all()
+    assert "1 of 2 answers empty or outside the scale" in references.report[0]
+
+
+def test_rows_are_told_apart_whatever_the_frames_index():
+    once = References.from_frame(DRAWS, scale=SCALE)
+    joined = pd.concat([DRAWS.iloc[:3], DRAWS.iloc[3:].set_axis([0, 1])])
+    again = References.from_frame(joined, scale=SCALE)
+    np.testing.assert_array_equal(again.source().values, once.source().values)
+
+
+@pytest.mark.parametrize("column", ["problem", "model"])
+def test_an_empty_key_is_refused(column):
+    with pytest.raises(DataError, match=f"'{column}' of references is empty in row 1; fill it"):
+        References.from_frame(DRAWS.assign(**{column: ["a", None, "b", "c", "d"]}), scale=SCALE)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (PROBABILITIES.iloc[:0], "'references' has no rows; give at least one"),
+        (PROBABILITIES[["problem"]], "neither a column 'answer' nor columns 'p_1'.*it has 'problem'. Add"),
+        (PROBABILITIES.drop(columns="p_2"), "lacks column 'p_2'"),
+        (PROBABILITIES.astype(object).assign(p_1=["x", 0.5]), "'p_1' of references: 'x' is not a number; correct"),
+        (PROBABILITIES.assign(p_1=[np.inf, 0.5]), r"row 0 holds \[inf.*correct them"),
+        (PROBABILITIES.assign(p_1=[np.nan, 0.5]), r"row 0 holds \[nan.*correct them"),
+        (pd.concat([PROBABILITIES, PROBABILITIES]), "problem 'a' has two or more rows.*keep one"),
+        (PROBABILITIES.assign(temperature="warm"), "'temperature' of references: 'warm' is not a number"),
+    ],
+)
+def test_bad_probability_tables_name_column_value_and_remedy(frame, words):
+    with pytest.raises(DataError, match=words):
+        References.from_frame(frame, scale=SCALE)
+
+
+def source_of(values):
+    return ReferenceSource("m", "", "", 0.0, pd.Index(["a"]), ("",), np.array([[values]]))
+
+
+def test_a_source_is_a_distribution_over_the_scales_levels():
+    with pytest.raises(DataError, match="values of 'm', problem 'a': not probabilities.*normalise"):
+        References(SCALE, (source_of([0.2, 0.2, 0.2]),))
+    with pytest.raises(DataError, match="values of 'm' have 2 options; the scale has 3 levels: 1, 2, 3"):
+        References(SCALE, (source_of([0.5, 0.5]),))
+    assert not References(SCALE, (source_of([np.nan] * 3),)).missing().empty
+    with pytest.raises(DataError, match="panel are none; give at least one"):
+        References.panel()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_provenance_and_kinds_survive_a_file(tmp_path, suffix):
+    llm = References.from_frame(
+        PROBABILITIES, scale=SCALE, name="m", revision="r1", prompt="Rate\n{text}, please", temperature=0.7
+    )
+    twins = References.from_frame(PROBABILITIES.assign(participant=["7", "8"]), scale=SCALE, name="twin")
+    panel = References.panel(llm, twins)
+    again = References.read(panel.write(tmp_path / f"r{suffix}"), scale=SCALE)
+    for before, after in zip(panel, again, strict=True):
+        for field in ("name", "revision", "prompt", "temperature", "personas", "kind"):
+            assert getattr(after, field) == getattr(before, field), field
+        np.testing.assert_allclose(after.values, before.values)
+
+
+def test_a_column_of_rendered_prompts_is_not_the_prompt():
+    frame = PROBABILITIES.assign(prompt=["Rate a.", "Rate b."])
+    assert References.from_frame(frame, scale=SCALE, prompt="Rate {text}.").source().prompt == "Rate {text}."
+
+
+def test_a_label_that_looks_empty_is_an_answer(tmp_path):
+    scale = Categorical(("None", "Some"))
+    pd.DataFrame({"problem": ["a", "b", "c"], "answer": ["None", "Some", "NA"]}).to_csv(tmp_path / "r.csv", index=False)
+    references = References.read(tmp_path / "r.csv", scale=scale)
+    assert references.probabilities()[:2].tolist() == [[1, 0], [0, 1]]
+    assert references.missing()["problem"].tolist() == ["c"]
+
+
+def test_missing_draws_are_filled_by_the_mixture_of_the_others():
+    scale = Continuous()
+    short = References.from_frame(
+        pd.DataFrame({"problem": list("aabb"), "answer": [1.0, 3, 5, 7]}), scale=scale, name="s"
+    )
+    long = References.from_frame(
+        pd.DataFrame({"problem": list("aaaccc"), "answer": [0.0, 0, 0, 2, 4, 9]}), scale=scale, name="l"
+    )
+    panel = References.panel(short, long)
+    filled = panel.fill("panel")
+    assert filled.source("s").values[2, 0].tolist() == [3.0, 6.5]
+    np.testing.assert_array_equal(filled.source("s").values[:2], panel.source("s").values[:2])
+    assert filled.source("l").values[1, 0] == pytest.approx([5 + 1 / 3, 6.0, 7 - 1 / 3])
+    assert panel.fill("mean").source("s").values[2, 0] == pytest.approx([2.5, 5.5])
+
+
+@given(st.data())
+def test_any_draws_become_their_frequencies(data):
+    codes = data.draw(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=30))
+    frame = pd.DataFrame(codes, columns=["problem", "answer"])
+    references = References.from_frame(frame, scale=SCALE)
+    expected = frame.groupby("problem")["answer"].value_counts(normalize=True)
+    for row, problem in enumerate(references.problems):
+        assert references.probabilities()[row] == pytest.approx([expected.get((problem, k), 0.0) for k in (1, 2, 3)])
+    again = References.from_frame(references.to_frame(), scale=SCALE)
+    np.testing.assert_allclose(again.source().values, references.source().values)

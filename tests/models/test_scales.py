@@ -75,3 +75,16 @@ def test_labels_match_whole_numbers_read_as_floats():
     assert Categorical(("1", "2")).encode([2.0, 1]).tolist() == [1, 0]
     with pytest.raises(DataError, match="'3'.*one of 1, 2"):
         Categorical(("1", "2")).encode([3])
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_numbers_round_trip(numbers):
+    scale = Continuous()
+    np.testing.assert_array_equal(scale.decode(scale.encode(numbers)), numbers)
+
+
+@pytest.mark.parametrize("bad", [0, 6, 2.5, np.nan, np.inf, -np.inf, "often", None])
+def test_what_is_no_level_is_refused_with_column_value_and_remedy(bad):
+    shown = repr(bad) if bad is None or isinstance(bad, str) else f"{bad:g}"
+    with pytest.raises(DataError, match=f"'mood': answer {shown} .row 1, 1 such rows. is not.*declare another scale"):
+        Ordinal.range(1, 5).encode([1, bad, 5], name="mood")
