@@ -265,13 +265,15 @@ class CrowdLLM:
 
         _one_of("decision", decision, ("draw", "expected"))
         _one_of("reference", reference, ("expected", "shared_draw", "per_participant"))
+        if n_draws < 1:
+            raise DataError(f"n_draws={n_draws}: give at least one.")
         fitted = self._state()
         asked, x, references = self._problems(problems, references)
         rng = np.random.default_rng(seed)
         frame, profile = self._recruit(participants, rng, None if crossed else len(asked))
         with seeded(seed, self.device):
             z = self._people(profile)
-            drawn = self._drawn_reference(references, reference, len(frame), rng)
+            drawn = self._drawn_reference(references, reference, asked.index, len(frame), rng)
             answers = decisions(fitted.model, x, z, expected=n_draws if decision == "expected" else 0, reference=drawn)
         matrix = answers.cpu().numpy().astype(np.float32)
         matrix[rng.random(matrix.shape) >= _probabilities(participation, matrix.shape)] = np.nan
@@ -336,6 +338,8 @@ class CrowdLLM:
         if n_draws < 64:
             raise ModelError(f"n_draws={n_draws}: a reported log score takes at least 64 draws.")
         fitted = self._state()
+        if data.scale != fitted.scale:
+            raise DataError(f"data is on {data.scale}, the model on {fitted.scale}; put them on one scale.")
         covariates, reference = self._covariates(data.problems, references)
         with seeded(seed, self.device):
             batch = fitted.batch(data, covariates, reference).to(self.device)
@@ -360,6 +364,8 @@ class CrowdLLM:
             if unknown:
                 raise DataError(f"problem {shown(unknown[0])} is not of training; pass a frame with its text instead.")
             asked = fitted.problems.loc[ids]
+        if asked.empty:
+            raise DataError("table 'problems' has no rows; give at least one.")
         covariates, reference = self._covariates(asked, references)
         known = torch.as_tensor(fitted.rows(asked))
         with torch.no_grad():
@@ -388,6 +394,8 @@ class CrowdLLM:
         """Profiles as a frame and encoded, `(n, n_columns)` or, for fresh people, `(n, n_problems, n_columns)`."""
         fitted = self._state()
         if isinstance(participants, pd.DataFrame):
+            if len(participants) == 0:
+                raise DataError("table 'participants' has no rows; give at least one.")
             frame, _ = clean_profiles(participants)
             frame = frame.reindex(
                 columns=[
@@ -420,7 +428,7 @@ class CrowdLLM:
         return people
 
     def _drawn_reference(
-        self, references: References | None, use: ReferenceUse, n: int, rng: np.random.Generator
+        self, references: References | None, use: ReferenceUse, problems: pd.Index, n: int, rng: np.random.Generator
     ) -> torch.Tensor | None:
         """y_ref for every pair, when it is drawn."""
         import torch
@@ -433,7 +441,7 @@ class CrowdLLM:
                 f"reference={use!r} draws the LLM's answers; pass references= on a numeric scale."
             )
         rows = n if use == "per_participant" else 1
-        base = references.fill("error").sources[0].base()
+        base = references.select(problems).fill("error").sources[0].base()
         if isinstance(scale, Continuous):
             drawn = base[np.arange(len(base)), rng.integers(base.shape[1], size=(rows, len(base)))]
         else:

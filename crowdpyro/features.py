@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .errors import MissingReferenceError, ModelError
+from .errors import DataError, MissingReferenceError, ModelError
 from .models.scales import Categorical, Continuous, Scale
 from .references import References
 from .tables import shown
@@ -111,6 +111,8 @@ class ProblemFeatures:
             raise ModelError(
                 f"references are of {', '.join(references.names)}; the model was fitted with {', '.join(self.sources)}."
             )
+        if references.scale != self.scale:
+            raise DataError(f"references are on {references.scale}, the model on {self.scale}; put them on one scale.")
         return references.select(problems.index).fill("error")
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

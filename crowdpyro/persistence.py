@@ -29,7 +29,7 @@ _FORMAT = 1
 
 
 def save(estimator: CrowdLLM, folder: str | Path) -> Path:
-    """Write a fitted estimator into a folder, each file whole or not at all, the JSON last."""
+    """Write a fitted estimator into a folder: both files, or neither when a writer fails."""
     from safetensors.numpy import save_file
 
     fitted = estimator._state()
@@ -53,8 +53,13 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
     }
     folder = Path(folder)
     text = json.dumps(saved, indent=1)
-    write_whole(folder / "model.safetensors", lambda file: save_file(tensors, file))
-    write_whole(folder / "model.json", lambda file: file.write_text(text, encoding="utf-8"))
+
+    def write_both(file: Path) -> None:
+        # Nested, so that a full disk never pairs new arrays with an old description.
+        save_file(tensors, file)
+        write_whole(folder / "model.json", lambda description: description.write_text(text, encoding="utf-8"))
+
+    write_whole(folder / "model.safetensors", write_both)
     return folder
 
 

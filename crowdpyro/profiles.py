@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError
+from .tables import shown
 
 MISSING = "missing"
 
@@ -118,14 +119,22 @@ class ProfileEncoder:
         return len(self.numeric) + sum(len(levels) for levels in self.nominal.values())
 
     def transform(self, profiles: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """Encode profiles, shape `(n_participants, n_columns)`; an unseen level raises `DataError`."""
+        """Encode profiles, shape `(n_participants, n_columns)`; an unseen level or no number raises `DataError`."""
         columns = [*self.numeric, *self.nominal]
         missing = [name for name in columns if name not in profiles.columns]
         if missing:
             raise DataError(f"profiles lack column {missing[0]!r}, which the model was fitted with; add it.")
         encoded = np.zeros((len(profiles), self.n_columns), dtype=np.float32)
         for place, (name, (mean, spread)) in enumerate(self.numeric.items()):
-            encoded[:, place] = (profiles[name].to_numpy(dtype=float) - mean) / spread
+            numbers = pd.to_numeric(profiles[name], errors="coerce").to_numpy(dtype=float)
+            wrong = ~np.isfinite(numbers)
+            if wrong.any():
+                value = profiles[name].iloc[int(np.flatnonzero(wrong)[0])]
+                raise DataError(
+                    f"column {name!r} of participants: {shown(value)} is not a finite number, as in training; "
+                    "correct or fill it."
+                )
+            encoded[:, place] = (numbers - mean) / spread
         place = len(self.numeric)
         for name, shares in self.nominal.items():
             levels = list(shares)

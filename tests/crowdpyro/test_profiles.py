@@ -1,0 +1,105 @@
+"""Profiles: gaps are kept as information, and strangers to the training people are named."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdpyro import DataError
+from crowdpyro.profiles import ProfileEncoder, clean_profiles
+
+PEOPLE = pd.DataFrame({"age": [20.0, 30.0, 40.0, 70.0], "home": ["x", "y", "x", "x"]})
+
+
+def test_gaps_become_medians_marks_and_a_level():
+    gaps = pd.DataFrame({"age": [20.0, np.nan, 40.0, 90.0], "home": ["x", None, "y", "x"], "whole": [1, 2, 3, 4]})
+    filled, notes = clean_profiles(gaps)
+    assert filled["age"].tolist() == [20.0, 40.0, 40.0, 90.0]
+    assert filled["age_missing"].tolist() == [0, 1, 0, 0]
+    assert filled["home"].tolist() == ["x", "missing", "y", "x"]
+    assert "whole_missing" not in filled
+    assert notes == [
+        "profile 'age': 1 missing, set to the median 40, marked",
+        "profile 'home': 1 missing, kept as level 'missing'",
+    ]
+    assert gaps["age"].isna().sum() == 1
+
+
+def test_numbers_written_as_text_are_numbers_and_yes_or_no_are_levels():
+    filled, notes = clean_profiles(pd.DataFrame({"age": ["20", "30"], "member": [True, False]}))
+    assert filled["age"].tolist() == [20.0, 30.0]
+    assert filled["member"].tolist() == ["True", "False"]
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1.0] * 9 + [np.inf], "'age' of participants: inf is not finite; correct it or leave it empty"),
+        ([1.0] * 9 + [-np.inf], "'age' of participants: -inf is not finite; correct it"),
+        (["1"] * 9 + ["old"], "'age' of participants: 'old' is not a number, and the rest is. Correct it"),
+    ],
+)
+def test_bad_numbers_name_column_value_and_remedy(values, words):
+    with pytest.raises(DataError, match=words):
+        clean_profiles(pd.DataFrame({"age": values}))
+
+
+def test_encoded_people_are_centred_and_of_unit_mean_squared_norm():
+    encoder = ProfileEncoder.fit(PEOPLE)
+    encoded = encoder.transform(PEOPLE)
+    assert encoded.shape == (4, encoder.n_columns) == (4, 3)
+    np.testing.assert_allclose(encoded.mean(axis=0), 0, atol=1e-6)
+    assert np.square(encoded).sum(axis=1).mean() == pytest.approx(1, rel=1e-6)
+    # By hand: mean 40, variance (400 + 100 + 0 + 900) / 4 = 350; shares 3/4 and 1/4, whose mean squared norm is 3/8.
+    by_hand = np.array([-20 / np.sqrt(350), 0.25, -0.25]) / np.sqrt(1 + 3 / 8)
+    np.testing.assert_allclose(encoded[0], by_hand, rtol=1e-5)
+
+
+def test_new_people_are_encoded_by_what_training_showed():
+    encoder = ProfileEncoder.fit(PEOPLE)
+    both = encoder.transform(PEOPLE.iloc[[1, 0]][["home", "age"]].assign(extra=1))
+    np.testing.assert_array_equal(both, encoder.transform(PEOPLE)[[1, 0]])
+    np.testing.assert_array_equal(encoder.transform(PEOPLE.iloc[[3]]), encoder.transform(PEOPLE)[[3]])
+
+
+def test_a_trait_that_all_share_says_nothing():
+    same = pd.DataFrame({"age": [5.0, 5.0], "home": ["x", "x"]})
+    encoder = ProfileEncoder.fit(same)
+    np.testing.assert_array_equal(encoder.transform(same), np.zeros((2, 2)))
+    assert ProfileEncoder.fit(pd.DataFrame(index=range(3))).transform(pd.DataFrame(index=range(2))).shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [
+        (PEOPLE.assign(home="z"), "'home' of participants: 'z' was never seen.*known are 'x', 'y'.*Map it.*or refit"),
+        (PEOPLE[["home"]], "profiles lack column 'age'.*add it"),
+        (PEOPLE[["age"]], "profiles lack column 'home'.*add it"),
+        (PEOPLE.assign(age="old"), "'age' of participants: 'old' is not a finite number.*correct or fill"),
+        (PEOPLE.assign(age=np.nan), "'age' of participants: nan is not a finite number.*correct or fill"),
+        (PEOPLE.assign(age=np.inf), "'age' of participants: inf is not a finite number.*correct or fill"),
+    ],
+)
+def test_what_training_never_saw_is_named(people, words):
+    with pytest.raises(DataError, match=words):
+        ProfileEncoder.fit(PEOPLE).transform(people)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1e6, 1e6), st.sampled_from(["u", "v", "w"]), st.text(max_size=3)), min_size=1, max_size=12
+    )
+)
+def test_an_encoder_survives_json(rows):
+    people = pd.DataFrame(rows, columns=["age", "group", "word"]).astype({"word": object})
+    encoder = ProfileEncoder.fit(people)
+    again = ProfileEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    assert again == encoder
+    np.testing.assert_array_equal(again.transform(people), encoder.transform(people))
+    assert np.isfinite(encoder.transform(people)).all()
