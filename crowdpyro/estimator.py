@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .checkpoint import Checkpoint, fingerprint
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError, MissingReferenceError, ModelError
 from .features import ProblemFeatures
 from .fitted import Fitted, build
-from .inference.training import FitHistory
+from .inference.history import FitHistory
 from .models.scales import Categorical, Continuous, Scale
 from .profiles import ProfileEncoder, clean_profiles
 from .references import References
@@ -86,7 +87,14 @@ class CrowdLLM:
 
     # -- fitting -----------------------------------------------------------------------------------------------
 
-    def fit(self, data: CrowdData, references: References | None = None, *, seed: int = 0) -> CrowdLLM:
+    def fit(
+        self,
+        data: CrowdData,
+        references: References | None = None,
+        *,
+        seed: int = 0,
+        checkpoint: Checkpoint | str | Path | None = None,
+    ) -> CrowdLLM:
         """Learn from people.
 
         Parameters
@@ -98,6 +106,9 @@ class CrowdLLM:
             fits the same network without an LLM when there is none.
         seed
             Equal seeds give equal models.
+        checkpoint
+            File that the fit writes its state to and goes on from after an interruption, to the model that an
+            uninterrupted fit would have given.
 
         Returns
         -------
@@ -108,6 +119,8 @@ class CrowdLLM:
         ------
         MissingReferenceError
             When a problem has no reference.
+        ModelError
+            When the checkpoint belongs to another fit; when the loss is not finite.
         """
         from .inference.runtime import seeded
         from .inference.training import fit
@@ -115,6 +128,9 @@ class CrowdLLM:
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
         references = self._references(references, data.problems, data.scale)
+        keeper = Checkpoint(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+        if keeper is not None:
+            keeper.made_from = fingerprint(data, references, self.config, seed, self.device)
         text = self._text_components()
         features = ProblemFeatures.fit(data.problems, references, text, data.scale, data.response)
         profiles = data.participants if self.config.use_profile else data.participants.iloc[:, :0]
@@ -125,9 +141,17 @@ class CrowdLLM:
             fitted.to(self.device)
             batch = fitted.batch(data, covariates, reference).to(self.device)
             train, valid = self._hold_out(batch, seed)
-            with self._bar() as report:
+            with self._bar() as report, nullcontext() if keeper is None else keeper.interruptible():
                 fitted.history = fit(
-                    fitted.model, fitted.guide, train, valid, batch, self.config.training, seed=seed, report=report
+                    fitted.model,
+                    fitted.guide,
+                    train,
+                    valid,
+                    batch,
+                    self.config.training,
+                    seed=seed,
+                    report=report,
+                    keeper=keeper,
                 )
         self._fitted = fitted
         logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)

@@ -12,7 +12,7 @@ import pandas as pd
 from .config import CrowdConfig
 from .data import CrowdData
 from .features import ProblemFeatures
-from .inference.training import FitHistory
+from .inference.history import FitHistory
 from .models.scales import Categorical, Scale
 from .profiles import ProfileEncoder
 

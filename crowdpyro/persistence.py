@@ -16,7 +16,8 @@ import pandas as pd
 
 from .errors import ModelError
 from .features import ProblemFeatures
-from .inference.training import FitConfig, FitHistory
+from .inference.history import FitHistory
+from .inference.training import FitConfig
 from .models.scales import scale_from_dict, scale_to_dict
 from .profiles import ProfileEncoder
 from .tables import write_whole
@@ -115,7 +116,7 @@ def load(
         }
         module.load_state_dict(state)
         module.eval()
-    history = FitHistory(**saved["history"])
+    history = FitHistory.from_dict(saved["history"])
     estimator = cls(config, backbone=backbone, device=device)
     estimator._fitted = Fitted(
         scale=scale,

@@ -5,11 +5,13 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "training": ["FitConfig", "FitHistory", "fit"],
+        "training": ["FitConfig", "fit"],
+        "history": ["FitHistory"],
         "generate": ["decisions", "shares"],
         "guide": ["ParticipantGuide"],
         "margins": ["Cells", "Margins", "fit_margins"],
         "objective": ["PredictiveObjective"],
         "score": ["LogScore", "log_score"],
+        "snapshot": ["Keeper", "Snapshot"],
     },
 )

@@ -53,14 +53,15 @@ class ParticipantGuide(PyroModule):
         """The posterior of every participant, batch shape `(n_participants,)`, event shape `(n_eps,)`."""
         model = self._shared[0]
         zero = batch.profile.new_zeros(batch.n_participants, model.n_eps)
-        x = model.problems(batch).at(batch.problem)
-        z = model.participants(batch.profile, zero).at(batch.participant)
+        x = model.met(batch)
+        z = model.participants(batch.profile, None).at(batch.participant)
         gradient, information = model.blender.evidence(batch.given, x.reference, model.belief_dist(x, z), x.shape)
         correction = self.correction(torch.cat([x.table, gradient], dim=-1))
         weight = correction[:, :1].exp()
         loadings = x.loadings.unflatten(-1, (model.blender.n_belief, model.n_eps))
-        outer = torch.einsum("abd,abe->ade", loadings * (weight * information)[..., None], loadings)
-        linear = torch.einsum("abd,ab->ad", loadings, weight * gradient) + correction[:, 1:]
+        # Not by einsum, which makes thousands of matrix products of one row each.
+        outer = ((weight * information)[..., None, None] * loadings[..., None] * loadings[..., None, :]).sum(1)
+        linear = ((weight * gradient)[..., None] * loadings).sum(1) + correction[:, 1:]
         identity = torch.eye(model.n_eps, dtype=zero.dtype, device=zero.device)
         precision = identity.expand(len(zero), -1, -1).index_add(0, batch.participant, outer)
         root = _covariance_root(precision)
@@ -82,5 +83,5 @@ def _kl_to_standard(q: MultivariateNormal, p: Independent[Normal]) -> Tensor:
     base = p.base_dist
     scaled = q.scale_tril / base.scale[..., None]
     moved = (q.loc - base.loc) / base.scale
-    log_det = q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1) - base.scale.log().sum(-1)
+    log_det = scaled.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     return 0.5 * (scaled.square().sum((-2, -1)) + moved.square().sum(-1) - moved.shape[-1]) - log_det

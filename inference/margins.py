@@ -13,14 +13,20 @@ spread as well would weaken the dependence: correlations of simulated people of 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+import pyro
 import torch
 from torch import Tensor
 
 from ..models.batch import Batch
 from ..models.joint import JointModel
+from .history import FitHistory
 from .score import normal_draws
+from .snapshot import Keeper, Snapshot, put_back, take
+
+# Cells times people of a block: about 200 MB of a step's memory.
+_BLOCK = 2**18
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,10 @@ class Cells:
         pairs = torch.stack([batch.problem.to(batch.given), batch.given], dim=1)
         unique, count = torch.unique(pairs, dim=0, return_counts=True)
         return cls(unique[:, 0].long(), unique[:, 1].contiguous(), count.to(pairs))
+
+    def split(self, size: int) -> list[Cells]:
+        """Blocks of at most `size` cells."""
+        return [Cells(*part) for part in zip(*(each.split(size) for each in vars(self).values()), strict=True)]
 
 
 class Margins:
@@ -71,6 +81,19 @@ class Margins:
         log_prob = torch.logsumexp(answer.log_prob(cells.response), dim=0) - math.log(len(self.people.hidden))
         return (log_prob * cells.count).sum() / cells.count.sum()
 
+    def gradients(self, cells: Cells, parameters: list[Tensor]) -> tuple[float, list[Tensor]]:
+        """Log likelihood, and the gradients of minus it and the log prior; blocks of cells bound the memory."""
+        total = cells.count.sum()
+        prior = -self.model.encoder.log_prior() / total
+        gradients = list(torch.autograd.grad(prior, parameters, materialize_grads=True))
+        log_likelihood = 0.0
+        for part in cells.split(max(1, _BLOCK // len(self.people.hidden))):
+            value = self.log_likelihood(part) * (part.count.sum() / total)
+            for place, gradient in enumerate(torch.autograd.grad(-value, parameters)):
+                gradients[place] = gradients[place] + gradient
+            log_likelihood += value.item()
+        return log_likelihood, gradients
+
 
 def fit_margins(
     model: JointModel,
@@ -80,6 +103,9 @@ def fit_margins(
     lr: float = 0.03,
     n_people: int | None = None,
     seed: int = 0,
+    history: FitHistory | None = None,
+    keeper: Keeper | None = None,
+    saved: Snapshot | None = None,
 ) -> list[float]:
     """Fit the margins of the problems by full-batch Adam.
 
@@ -93,29 +119,42 @@ def fit_margins(
         Steps and learning rate.
     n_people, seed
         As in `Margins`.
+    history
+        Of the whole fit, whose `margins` are filled.
+    keeper, saved
+        Where snapshots go, and the one to go on from.
 
     Returns
     -------
     list of float
         Log likelihood before every step, in nats per answer.
     """
-    margins, cells = Margins(model, batch, n_people, seed), Cells.of(batch)
+    history = FitHistory() if history is None else history
     moves = _moving(model)
     optimizer = torch.optim.Adam(list(moves), lr=lr, foreach=True)
     was_training = model.training
     model.eval()
-    history: list[float] = []
-    for _ in range(n_steps):
-        log_likelihood = margins.log_likelihood(cells)
-        loss = -log_likelihood - model.encoder.log_prior() / cells.count.sum()
-        for (parameter, mask), gradient in zip(moves.items(), torch.autograd.grad(loss, list(moves)), strict=True):
+    if saved is not None:
+        put_back(saved, {"model": model}, optimizer)
+    # After the model is what it shall be: the people's part of the network is computed once.
+    margins, cells = Margins(model, batch, n_people, seed), Cells.of(batch)
+
+    def snapshot() -> Snapshot:
+        return take({"stage": "margins", "history": asdict(history)}, {"model": model}, optimizer)
+
+    while len(history.margins) < n_steps:
+        with pyro.validation_enabled(False):
+            log_likelihood, gradients = margins.gradients(cells, list(moves))
+        for (parameter, mask), gradient in zip(moves.items(), gradients, strict=True):
             parameter.grad = gradient * mask
         optimizer.step()
-        history.append(log_likelihood.item())
+        history.margins.append(log_likelihood)
+        if keeper is not None:
+            keeper.offer(snapshot)
     for parameter in moves:
         parameter.grad = None
     model.train(was_training)
-    return history
+    return history.margins
 
 
 def _moving(model: JointModel) -> dict[Tensor, Tensor]:

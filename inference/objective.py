@@ -11,32 +11,26 @@ for the warm-up, during which eps would otherwise never come into use.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
-from pyro.infer import TraceMeanField_ELBO
-from pyro.poutine.messenger import Messenger
+import torch
+from pyro import poutine
+from pyro.distributions.util import scale_and_mask
+from pyro.poutine.util import site_is_subsample
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from ..models.batch import Batch
 from ..models.joint import JointModel
 from .guide import ParticipantGuide
 
 
-class _ScaledSite(Messenger):
-    """Multiply the scale of one sample site."""
-
-    def __init__(self, site: str, factor: float) -> None:
-        super().__init__()
-        self.site, self.factor = site, factor
-
-    def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        if msg["name"] == self.site:
-            msg["scale"] = msg["scale"] * self.factor
-
-
 class PredictiveObjective:
     """Negative bound, in nats per answer, as a differentiable loss.
+
+    One trace of the guide, one of the model replayed against it: a latent site costs its KL in closed form, any other
+    site gives its log density. `TraceMeanField_ELBO` agrees to rounding at beta = 1; it scores the latents as well and
+    checks every site for NaN, which costs a seventh of a step.
 
     Parameters
     ----------
@@ -46,17 +40,20 @@ class PredictiveObjective:
 
     def __init__(self, model: JointModel, guide: ParticipantGuide) -> None:
         self.model, self.guide = model, guide
-        self.elbo = TraceMeanField_ELBO()
 
     def loss(self, batch: Batch, beta: float = 1.0) -> Tensor:
         """Loss of a minibatch with the KL weighted by `beta`, shape `()`."""
-        scale = 1.0 / (batch.weight * max(batch.n_answers, 1))
-        loss: Tensor = self.elbo.differentiable_loss(
-            _weighted(self.model.crowd, beta), _weighted(self.guide, beta), batch, integrate=True
-        )
-        return loss * scale
-
-
-def _weighted(program: Callable[..., Any], beta: float) -> Callable[..., Any]:
-    """The program with the site `eps` scaled by beta."""
-    return program if beta == 1.0 else _ScaledSite("eps", beta)(program)
+        batch = replace(batch, met=self.model.met(batch))
+        # Not through __call__, which would make a site of every parameter; only Pyro's own optimisers need that.
+        told = poutine.trace(self.guide.forward).get_trace(batch, integrate=True)
+        story = poutine.trace(poutine.replay(self.model.crowd, trace=told)).get_trace(batch, integrate=True)
+        terms = []
+        for name, site in story.nodes.items():
+            if site["type"] != "sample" or site_is_subsample(site):
+                continue
+            if name in told:
+                term = -beta * kl_divergence(told.nodes[name]["fn"], site["fn"])
+            else:
+                term = site["fn"].log_prob(site["value"])
+            terms.append(scale_and_mask(term, mask=site["mask"]).sum() * site["scale"])
+        return -torch.stack(terms).sum() / (batch.weight * max(batch.n_answers, 1))

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 
+import pyro
 import torch
 
 from ..models.batch import Batch
 from ..models.errors import ModelError
 from ..models.joint import JointModel
 from .guide import ParticipantGuide
+from .history import FitHistory
 from .margins import fit_margins
 from .objective import PredictiveObjective
 from .score import log_score
+from .snapshot import Keeper, Snapshot, put_back, take
 
 
 @dataclass(frozen=True)
@@ -68,28 +71,6 @@ class FitConfig:
             raise ModelError(f"margin_steps={self.margin_steps}: give 0 or more.")
 
 
-@dataclass
-class FitHistory:
-    """What a fit went through.
-
-    Attributes
-    ----------
-    loss
-        Training loss of every epoch, nats per answer.
-    score
-        `(epoch, joint, single)` held-out log scores, nats per answer.
-    best_epoch
-        Where stage one was kept.
-    margins
-        Log likelihood of the margins in stage two, step by step, nats per answer.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    score: list[tuple[int, float, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    margins: list[float] = field(default_factory=list)
-
-
 def fit(
     model: JointModel,
     guide: ParticipantGuide,
@@ -100,6 +81,7 @@ def fit(
     *,
     seed: int,
     report: Callable[[int, float], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> FitHistory:
     """Fit a model and its guide in place.
 
@@ -117,71 +99,131 @@ def fit(
         Of the minibatches' order; the caller seeds torch for the rest.
     report
         Called after every epoch with its number and its loss.
+    keeper
+        Keeps what is needed to go on after an interruption, and gives it back (see `Keeper`).
     """
-    history = FitHistory()
-    if config.epochs:
-        _fit_joint(model, guide, train, valid, config, seed, history, report)
+    saved = None if keeper is None else keeper.restore()
+    history = FitHistory() if saved is None else FitHistory.from_dict(saved.numbers["history"])
+    if saved is None or saved.numbers["stage"] == "joint":
+        stage = _JointStage(model, guide, train, valid, config, seed, history)
+        if saved is not None:
+            stage.restore(saved)
+        stage.run(report, keeper)
+        saved = None
     model.eval()
     guide.eval()
     if config.margin_steps:
-        history.margins = fit_margins(model, everything, n_steps=config.margin_steps, seed=seed)
+        fit_margins(
+            model, everything, n_steps=config.margin_steps, seed=seed, history=history, keeper=keeper, saved=saved
+        )
     return history
 
 
-def _fit_joint(
-    model: JointModel,
-    guide: ParticipantGuide,
-    train: Batch,
-    valid: Batch | None,
-    config: FitConfig,
-    seed: int,
-    history: FitHistory,
-    report: Callable[[int, float], None] | None,
-) -> None:
-    """Stage one."""
-    objective = PredictiveObjective(model, guide)
-    both = torch.nn.ModuleDict({"model": model, "guide": guide})
-    optimizer = torch.optim.Adam(both.parameters(), lr=config.lr, foreach=True)
-    order = torch.Generator().manual_seed(seed)
-    warm_up = config.warm_up * config.epochs if model.n_eps else 0.0
-    best, kept = -math.inf, None
-    for epoch in range(config.epochs):
-        both.train()
+class _JointStage:
+    """Stage one: its state between two steps, and how it goes on from there."""
+
+    def __init__(
+        self,
+        model: JointModel,
+        guide: ParticipantGuide,
+        train: Batch,
+        valid: Batch | None,
+        config: FitConfig,
+        seed: int,
+        history: FitHistory,
+    ) -> None:
+        self.model, self.train, self.valid = model, train, valid
+        self.config, self.seed, self.history = config, seed, history
+        self.objective = PredictiveObjective(model, guide)
+        self.both = torch.nn.ModuleDict({"model": model, "guide": guide})
+        self.optimizer = torch.optim.Adam(self.both.parameters(), lr=config.lr, foreach=True)
+        self.order = torch.Generator().manual_seed(seed)
+        self.warm_up = config.warm_up * config.epochs if model.n_eps else 0.0
+        self.best, self.kept = -math.inf, dict[str, torch.Tensor]()
+        # Within an epoch: minibatches done, their loss, and the order's generator before it was shuffled.
+        self.step, self.total, self.shuffle = 0, 0.0, self.order.get_state()
+
+    def run(self, report: Callable[[int, float], None] | None, keeper: Keeper | None) -> None:
+        """Go on to the end, the best state put back."""
+        history = self.history
+        while len(history.loss) < self.config.epochs and not self._patience_is_over():
+            self._epoch(len(history.loss), keeper)
+            if report is not None:
+                report(len(history.loss) - 1, history.loss[-1])
+        if self.kept:
+            self.both.load_state_dict(self.kept)
+        else:
+            history.best_epoch = len(history.loss) - 1
+
+    def _patience_is_over(self) -> bool:
+        scored = self.history.score
+        return bool(scored) and scored[-1][0] - self.history.best_epoch >= self.config.patience
+
+    def _epoch(self, epoch: int, keeper: Keeper | None) -> None:
+        """One pass over the participants, or what is left of it."""
+        config, train, history = self.config, self.train, self.history
+        self.both.train()
         annealed = 0.05 + 0.475 * (1 + math.cos(math.pi * epoch / config.epochs))
-        for group in optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = config.lr * annealed
-        beta = min(1.0, (epoch + 1) / warm_up) if warm_up else 1.0
-        total = 0.0
-        shuffled = torch.randperm(train.n_participants, generator=order).to(train.rows.device)
-        for chosen in shuffled.split(config.batch_size):
-            batch = train.people(chosen)
-            optimizer.zero_grad(set_to_none=True)
-            try:
-                loss = objective.loss(batch, beta)
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                raise _diverged(epoch, math.nan, config.lr) from error
-            loss.backward()
-            optimizer.step()
-            total += float(loss.detach()) * batch.n_answers
-        history.loss.append(total / max(train.n_answers, 1))
-        if not math.isfinite(history.loss[-1]):
-            raise _diverged(epoch, history.loss[-1], config.lr)
-        if report is not None:
-            report(epoch, history.loss[-1])
-        if valid is None or (epoch + 1) % config.every or epoch + 1 < warm_up:
-            continue
-        both.eval()
-        score = log_score(model, valid, config.n_draws, seed)
-        history.score.append((epoch, score.joint, score.single))
-        if score.joint > best:
-            best, history.best_epoch = score.joint, epoch
-            kept = {name: value.clone() for name, value in both.state_dict().items()}
-        elif epoch - history.best_epoch >= config.patience:
-            break
-    if kept is None:
-        history.best_epoch = len(history.loss) - 1
-    else:
-        both.load_state_dict(kept)
+        beta = min(1.0, (epoch + 1) / self.warm_up) if self.warm_up else 1.0
+        self.shuffle = self.order.get_state()
+        shuffled = torch.randperm(train.n_participants, generator=self.order).to(train.rows.device)
+        for chosen in shuffled.split(config.batch_size)[self.step :]:
+            # Pyro checks shapes and supports at the first step; after that the checks cost a third of the time.
+            with pyro.validation_enabled(epoch == 0 and self.step == 0):
+                self.total += self._minibatch(train.people(chosen), beta, epoch)
+            self.step += 1
+            if keeper is not None:
+                keeper.offer(self.snapshot)
+        loss = self.total / max(train.n_answers, 1)
+        if not math.isfinite(loss):
+            raise _diverged(epoch, loss, config.lr)
+        history.loss.append(loss)
+        self.step, self.total = 0, 0.0
+        if self.valid is not None and (epoch + 1) % config.every == 0 and epoch + 1 >= self.warm_up:
+            self._score(epoch, self.valid)
+
+    def _minibatch(self, batch: Batch, beta: float, epoch: int) -> float:
+        """One step; the summed loss of the minibatch's answers."""
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            loss = self.objective.loss(batch, beta)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            raise _diverged(epoch, math.nan, self.config.lr) from error
+        loss.backward()
+        self.optimizer.step()
+        return loss.item() * batch.n_answers
+
+    def _score(self, epoch: int, valid: Batch) -> None:
+        """Held-out score, and the state kept when it is the best so far."""
+        self.both.eval()
+        with pyro.validation_enabled(False):
+            score = log_score(self.model, valid, self.config.n_draws, self.seed)
+        self.history.score.append((epoch, score.joint, score.single))
+        if score.joint > self.best:
+            self.best, self.history.best_epoch = score.joint, epoch
+            self.kept = {name: value.clone() for name, value in self.both.state_dict().items()}
+
+    def snapshot(self) -> Snapshot:
+        """Everything of it that is not given from outside."""
+        numbers = {
+            "stage": "joint",
+            "history": asdict(self.history),
+            "step": self.step,
+            "total": self.total,
+            "best": self.best if self.kept else None,
+        }
+        return take(numbers, {"both": self.both}, self.optimizer, kept=self.kept, order={"shuffle": self.shuffle})
+
+    def restore(self, saved: Snapshot) -> None:
+        """The inverse of `snapshot`; the history was given to the constructor."""
+        put_back(saved, {"both": self.both}, self.optimizer)
+        device = self.train.rows.device
+        self.kept = {name: value.to(device) for name, value in saved.under("kept").items()}
+        self.step, self.total = saved.numbers["step"], saved.numbers["total"]
+        self.best = -math.inf if saved.numbers["best"] is None else saved.numbers["best"]
+        self.order.set_state(saved.tensors["order.shuffle"])
 
 
 def _diverged(epoch: int, loss: float, lr: float) -> ModelError:

@@ -7,11 +7,13 @@ participant plate and every answer of that person reads the same row of it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .encoder import ProblemView
 from .errors import ModelError
 
 
@@ -40,6 +42,8 @@ class Batch:
         Probability p_it of taking part, a scalar or shape `(n_answers,)`.
     population
         Participants in the whole data set, of which these are a minibatch; scales the likelihood.
+    met
+        The encoder's view of each answer's problem, where it is computed already, so that model and guide share it.
     """
 
     features: Tensor
@@ -52,6 +56,7 @@ class Batch:
     response: Tensor | None
     participation: Tensor
     population: int
+    met: ProblemView | None = None
 
     @property
     def n_participants(self) -> int:
@@ -90,16 +95,26 @@ class Batch:
         chosen
             Rows of `profile`, without repeats, shape `(n_chosen,)`.
         """
-        place = torch.full((self.n_participants,), -1, dtype=torch.long, device=chosen.device)
-        place[chosen] = torch.arange(len(chosen), device=chosen.device)
-        participant = place[self.participant]
-        kept = (participant >= 0).nonzero()[:, 0]
+        order, start = self._by_participant
+        count = start[chosen + 1] - start[chosen]
+        participant = torch.arange(len(chosen), device=chosen.device).repeat_interleave(count)
+        # Place of each answer within its participant, then in the whole batch.
+        within = torch.arange(len(participant), device=chosen.device) - (count.cumsum(0) - count)[participant]
+        kept = order[start[chosen][participant] + within]
         return replace(
             self,
             profile=self.profile[chosen],
             rows=self.rows[chosen],
-            participant=participant[kept],
+            participant=participant,
             problem=self.problem[kept],
             response=None if self.response is None else self.response[kept],
             participation=self.participation if self.participation.ndim == 0 else self.participation[kept],
+            met=None,
         )
+
+    @cached_property
+    def _by_participant(self) -> tuple[Tensor, Tensor]:
+        """Answers sorted by participant and where each one's begin; sorted once, so that epochs are linear."""
+        count = torch.bincount(self.participant, minlength=self.n_participants)
+        start = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        return torch.argsort(self.participant, stable=True), start

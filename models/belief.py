@@ -13,12 +13,13 @@ participants may be aligned, one an answer, or crossed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from pyro.distributions import Independent, Normal
 from torch import Tensor, nn
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import linear, silu, softplus
 
 from .encoder import ProblemView
 
@@ -38,21 +39,25 @@ class ParticipantView:
     spread
         Participant's part of the belief's raw scale, shape `(..., n_belief)`.
     eps
-        The participant's noise, shape `(..., n_eps)`.
+        The participant's noise, shape `(..., n_eps)`; None for 0.
     """
 
     hidden: Tensor
     shift: Tensor
     spread: Tensor
-    eps: Tensor
+    eps: Tensor | None
 
     def at(self, participant: Tensor) -> ParticipantView:
         """Rows of these participants, one an answer."""
-        return replace(self, **{name: value[participant] for name, value in vars(self).items()})
+        return self._map(lambda value: value.index_select(0, participant))
 
     def crossed(self) -> ParticipantView:
         """A trailing axis for problems, so that every participant meets every problem by broadcasting."""
-        return replace(self, **{name: value[:, None] for name, value in vars(self).items()})
+        return self._map(lambda value: value[:, None])
+
+    def _map(self, move: Callable[[Tensor], Tensor]) -> ParticipantView:
+        eps = None if self.eps is None else move(self.eps)
+        return ParticipantView(move(self.hidden), move(self.shift), move(self.spread), eps)
 
 
 class BeliefGenerator(nn.Module):
@@ -95,17 +100,22 @@ class BeliefGenerator(nn.Module):
             self.readout.weight *= 0.1
             self.readout.bias.zero_()
 
-    def participants(self, profile: Tensor, eps: Tensor) -> ParticipantView:
-        """Encode participants: profile `(n, n_profile)` and noise `(n, n_eps)`, which may have no column."""
-        person = torch.cat([profile, eps], dim=-1)
-        return ParticipantView(self.hidden(person), self.shift(profile), self.scale(person), eps)
+    def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
+        """Encode participants: profile `(n, n_profile)` and noise `(n, n_eps)`, None for people whose noise is 0."""
+        person = profile if eps is None else torch.cat([profile, eps], dim=-1)
+        n_columns = person.shape[-1]
+        hidden = linear(person, self.hidden.weight[:, :n_columns])
+        spread = linear(person, self.scale.weight[:, :n_columns])
+        return ParticipantView(hidden, linear(profile, self.shift.weight), spread, eps)
 
     def forward(self, x: ProblemView, z: ParticipantView) -> Independent:
         """Distribution of delta, batch shape the broadcast rows of x and z, event shape `(n_belief,)`."""
-        hidden = self.dropout(silu(x.hidden + z.hidden))
+        hidden = silu(x.hidden + z.hidden)
+        if self.dropout.p:
+            hidden = self.dropout(hidden)
         loc, raw = self.readout(hidden).chunk(2, dim=-1)
         loc = loc + x.shift + z.shift
-        if self.n_eps:
+        if z.eps is not None and self.n_eps:
             loadings = x.loadings.unflatten(-1, (self.n_belief, self.n_eps))
             loc = loc + (loadings * z.eps[..., None, :]).sum(-1)
         scale = self.spread * softplus(raw + z.spread + _UNIT).clamp(min=1e-3)

@@ -93,19 +93,19 @@ class NormalBlender(Blender):
 
     def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution:
         """Normal with the belief's variance added."""
-        scale = self._marginal_scale(belief, shape)
+        scale = self._marginal_var(belief, shape).sqrt()
         return Normal(self.location(reference, belief.mean), scale, validate_args=False)
 
     def evidence(
         self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Residual over variance, and one over variance: exact for the normal, close for the cut normal."""
-        information = self._marginal_scale(belief, shape).square().reciprocal()
+        information = self._marginal_var(belief, shape).reciprocal()
         residual = self.values(response) - self.location(reference, belief.mean)
         return (residual * information)[..., None], information[..., None]
 
-    def _marginal_scale(self, belief: Independent, shape: Tensor) -> Tensor:
-        return (self._spread(shape[..., 0]).square() + belief.variance[..., 0]).sqrt()
+    def _marginal_var(self, belief: Independent, shape: Tensor) -> Tensor:
+        return self._spread(shape[..., 0]).square() + belief.variance[..., 0]
 
 
 class CutNormalBlender(NormalBlender):
@@ -148,7 +148,7 @@ class CutNormalBlender(NormalBlender):
 
     def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution:
         """Cut normal with the belief's variance added."""
-        scale = self._marginal_scale(belief, shape)
+        scale = self._marginal_var(belief, shape).sqrt()
         return CutNormal(self.location(reference, belief.mean), scale, self.cuts(shape), validate_args=False)
 
     def values(self, response: Tensor) -> Tensor:

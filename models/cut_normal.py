@@ -39,7 +39,7 @@ class CutNormal(TorchDistribution):
     has_rsample = False
 
     def __init__(self, loc: Tensor, scale: Tensor, cuts: Tensor, validate_args: bool | None = None) -> None:
-        shape = torch.broadcast_shapes(loc.shape, scale.shape, cuts.shape[:-1])
+        shape = _broadcast(_broadcast(loc.shape, scale.shape), cuts.shape[:-1])
         self.loc, self.scale = loc.expand(shape), scale.expand(shape)
         self.cuts = cuts.expand(*shape, cuts.shape[-1])
         super().__init__(shape, validate_args=validate_args)
@@ -57,6 +57,8 @@ class CutNormal(TorchDistribution):
     def expand(self, batch_shape: torch.Size, _instance: Any = None) -> CutNormal:
         """The same distribution over a larger batch."""
         shape = torch.Size(batch_shape)
+        if shape == self.batch_shape:
+            return self
         return CutNormal(
             self.loc.expand(shape),
             self.scale.expand(shape),
@@ -82,7 +84,7 @@ class CutNormal(TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log probability of codes, computed in the nearer tail so that no answer underflows."""
         code = value.long()
-        shape = torch.broadcast_shapes(code.shape, self.loc.shape)
+        shape = _broadcast(code.shape, self.loc.shape)
         code, cuts = code.expand(shape), self.cuts.expand(*shape, self.cuts.shape[-1])
         last = self.cuts.shape[-1] - 1
         upper = cuts.gather(-1, code.clamp(max=last)[..., None])[..., 0]
@@ -100,3 +102,8 @@ class CutNormal(TorchDistribution):
     def mean(self) -> Tensor:
         """Expected code, shape `batch_shape`."""
         return (self.probs * torch.arange(self.n_levels, dtype=self.loc.dtype, device=self.loc.device)).sum(-1)
+
+
+def _broadcast(one: torch.Size, other: torch.Size) -> torch.Size:
+    """Shape of both together; the usual case of equal shapes is spared torch's slow general one."""
+    return one if one == other else torch.broadcast_shapes(one, other)

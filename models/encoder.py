@@ -14,9 +14,11 @@ the covariates leave open then belongs to the decision noise, and the log loss o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True)
@@ -39,35 +41,38 @@ class ProblemView:
 
     def at(self, problem: Tensor) -> ProblemView:
         """Rows of these problems, one an answer."""
-        return replace(self, table=self.table[problem], reference=self.reference[problem])
+        # Not by indexing: the gradient of index_select is an index_add, several times faster on the CPU.
+        reference = self.reference.index_select(0, problem)
+        return replace(self, table=self.table.index_select(0, problem), reference=reference)
 
     def crossed(self) -> ProblemView:
         """A leading axis for participants, so that every participant meets every problem by broadcasting."""
         return replace(self, table=self.table[None], reference=self.reference[None])
 
-    def _columns(self, part: int) -> Tensor:
-        start = sum(self.widths[:part])
-        return self.table[..., start : start + self.widths[part]]
+    @cached_property
+    def _parts(self) -> tuple[Tensor, ...]:
+        """All columns at once: the gradient of one split is one concatenation, that of four slices four tables."""
+        return self.table.split(self.widths, dim=-1)
 
     @property
     def hidden(self) -> Tensor:
         """Problem's part of the belief network's first layer, shape `(..., n_hidden)`."""
-        return self._columns(0)
+        return self._parts[0]
 
     @property
     def shift(self) -> Tensor:
         """Mean belief bias before any profile, shape `(..., n_belief)`."""
-        return self._columns(1)
+        return self._parts[1]
 
     @property
     def loadings(self) -> Tensor:
         """Effect of eps_i on the belief along the linear path, shape `(..., n_belief * n_eps)`."""
-        return self._columns(2)
+        return self._parts[2]
 
     @property
     def shape(self) -> Tensor:
         """Numbers that the blender turns into spread and cut points, shape `(..., n_shape)`."""
-        return self._columns(3)
+        return self._parts[3]
 
 
 class ProblemEncoder(nn.Module):
@@ -118,8 +123,8 @@ class ProblemEncoder(nn.Module):
         """
         table = self.affine(features)
         if len(self.offset):
-            offset = self.offset[known.clamp(min=0)] * (known >= 0)[:, None]
-            table = table + torch.cat([torch.zeros_like(table[:, : self.widths[0]]), offset], dim=1)
+            offset = self.offset.index_select(0, known.clamp(min=0)) * (known >= 0)[:, None]
+            table = table + pad(offset, (self.widths[0], 0))
         return ProblemView(table, reference, self.widths)
 
     def log_prior(self) -> Tensor:

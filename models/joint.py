@@ -47,17 +47,17 @@ class JointModel(PyroModule):
         Turns reference and belief into a decision.
     n_draws
         Draws of delta in `answer_dist` where it has no closed form.
+
+    Attributes
+    ----------
+    n_eps
+        Dimension of the participant's noise.
     """
 
     def __init__(self, encoder: ProblemEncoder, belief: BeliefGenerator, blender: Blender, n_draws: int = 16) -> None:
         super().__init__()
         self.encoder, self.belief, self.blender = encoder, belief, blender
-        self.n_draws = n_draws
-
-    @property
-    def n_eps(self) -> int:
-        """Dimension of the participant's noise."""
-        return self.belief.n_eps
+        self.n_eps, self.n_draws = belief.n_eps, n_draws
 
     def crowd(self, batch: Batch, integrate: bool = False) -> Tensor:
         """The story, line by line.
@@ -74,10 +74,10 @@ class JointModel(PyroModule):
         Tensor
             Answers, shape `(n_answers,)`.
         """
-        x = self.problems(batch).at(batch.problem)
+        x = self.met(batch)
         if batch.response is not None:
             pyro.factor("weights", self.log_prior())
-        eps = batch.profile.new_zeros(batch.n_participants, 0)
+        eps = None
         with pyro.plate("participants", batch.population, subsample=batch.rows):
             if self.n_eps:
                 eps = pyro.sample("eps", self.eps_dist(batch))
@@ -85,7 +85,8 @@ class JointModel(PyroModule):
         with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight):
             took_part = None if batch.response is None else torch.ones_like(batch.response)
             phi = pyro.sample("phi", self.participation_dist(batch), obs=took_part)
-            with poutine.mask(mask=phi.bool()):
+            # Whoever is known to have answered took part, so that nothing is left to mask.
+            with poutine.mask(mask=phi.bool() if batch.response is None else True):
                 belief = self.belief_dist(x, z)
                 if integrate:
                     return pyro.sample("y", self.answer_dist(belief, x), obs=batch.response)
@@ -97,14 +98,18 @@ class JointModel(PyroModule):
         view: ProblemView = self.encoder(batch.features, batch.known, batch.reference)
         return view
 
-    def participants(self, profile: Tensor, eps: Tensor) -> ParticipantView:
-        """g_z: participants with their noise, one row a participant."""
+    def met(self, batch: Batch) -> ProblemView:
+        """g_x of each answer's problem, one row an answer; what the batch remembers of it where it does."""
+        return self.problems(batch).at(batch.problem) if batch.met is None else batch.met
+
+    def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
+        """g_z: participants with their noise (None for 0), one row a participant."""
         return self.belief.participants(profile, eps)
 
     def eps_dist(self, batch: Batch) -> TorchDistribution:
         """Normal(0, I) for every participant, event shape `(n_eps,)`."""
         zero = batch.profile.new_zeros(batch.n_participants, self.n_eps)
-        return dist.Normal(zero, 1.0, validate_args=False).to_event(1)
+        return dist.Normal(zero, torch.ones_like(zero), validate_args=False).to_event(1)
 
     def participation_dist(self, batch: Batch) -> TorchDistribution:
         """Bernoulli with the given probabilities."""

@@ -131,7 +131,7 @@ def test_a_fit_that_fails_leaves_the_old_model(monkeypatch):
     scale = SCALES["ordinal"]
     model = quick().fit(people(scale), references(scale), seed=5)
     before = model.model
-    monkeypatch.setattr("crowdpyro.inference.training._fit_joint", lambda *args: 1 / 0)
+    monkeypatch.setattr("crowdpyro.inference.training._JointStage.run", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         model.fit(people(scale), references(scale), seed=6)
     assert model.model is before
