@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 import pyro
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..models.batch import Batch
 from ..models.joint import JointModel
@@ -104,6 +104,7 @@ def fit_margins(
     n_people: int | None = None,
     seed: int = 0,
     history: FitHistory | None = None,
+    guide: nn.Module | None = None,
     keeper: Keeper | None = None,
     saved: Snapshot | None = None,
 ) -> list[float]:
@@ -121,6 +122,8 @@ def fit_margins(
         As in `Margins`.
     history
         Of the whole fit, whose `margins` are filled.
+    guide
+        Kept in the snapshots beside the model; not changed.
     keeper, saved
         Where snapshots go, and the one to go on from.
 
@@ -131,16 +134,17 @@ def fit_margins(
     """
     history = FitHistory() if history is None else history
     moves = _moving(model)
+    modules: dict[str, nn.Module] = {"model": model} if guide is None else {"model": model, "guide": guide}
     optimizer = torch.optim.Adam(list(moves), lr=lr, foreach=True)
     was_training = model.training
     model.eval()
     if saved is not None:
-        put_back(saved, {"model": model}, optimizer)
+        put_back(saved, modules, optimizer)
     # After the model is what it shall be: the people's part of the network is computed once.
     margins, cells = Margins(model, batch, n_people, seed), Cells.of(batch)
 
     def snapshot() -> Snapshot:
-        return take({"stage": "margins", "history": asdict(history)}, {"model": model}, optimizer)
+        return take({"stage": "margins", "history": asdict(history)}, modules, optimizer)
 
     while len(history.margins) < n_steps:
         with pyro.validation_enabled(False):

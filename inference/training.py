@@ -114,7 +114,14 @@ def fit(
     guide.eval()
     if config.margin_steps:
         fit_margins(
-            model, everything, n_steps=config.margin_steps, seed=seed, history=history, keeper=keeper, saved=saved
+            model,
+            everything,
+            n_steps=config.margin_steps,
+            seed=seed,
+            history=history,
+            guide=guide,
+            keeper=keeper,
+            saved=saved,
         )
     return history
 
