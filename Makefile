@@ -37,10 +37,8 @@ lint: $(VENV)/.installed
 notebooks: $(VENV)/.installed
 	CROWDPYRO_SHORT=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
 
-
-
 bench: $(VENV)/.installed
-	for script in histograms generation; do $(BIN)/python -W ignore benchmarks/$$script.py || exit 1; done
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

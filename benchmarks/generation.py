@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from pyro.infer import Predictive
-from timing import compare
+from timing import Table
 
 from crowdpyro import CrowdConfig, Ordinal
 from crowdpyro.fitted import build_model
@@ -55,11 +55,9 @@ def peer(block: int) -> None:
             Predictive(model.crowd, num_samples=1, return_sites=("y",))(people)
 
 
+table = Table(f"Generation, {N_PEOPLE:,} people x {N_PROBLEMS} problems (the peer is pyro.infer.Predictive)")
 for block in (20, 100, 1000):
-    compare(
-        f"{N_PEOPLE} x {N_PROBLEMS} decisions, Predictive ({block})",
-        ours,
-        lambda block=block: peer(block),
-        N_PEOPLE * N_PROBLEMS,
-        "decisions",
+    table.compare(
+        f"Predictive by {block} people", ours, lambda block=block: peer(block), N_PEOPLE * N_PROBLEMS, "decisions"
     )
+table.close()

@@ -28,6 +28,8 @@ from .references import References
 from .tables import write_whole
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .inference.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -60,22 +62,12 @@ class Checkpoint:
         ModelError
             When the file cannot be read, or was made from other settings or data.
         """
-        from safetensors import SafetensorError, safe_open
-
         from .inference.snapshot import Snapshot
 
         if not self.path.exists():
             return None
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                saved = {name: json.loads(text) for name, text in file.metadata().items()}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-            numbers, made_from = saved["numbers"], saved["made_from"]
-        except (OSError, SafetensorError, KeyError, AttributeError, json.JSONDecodeError) as error:
-            raise ModelError(
-                f"checkpoint {str(self.path)!r} cannot be read: {error}. Delete it to start anew."
-            ) from error
-        changed = _changes(made_from, self.made_from)
+        numbers, made_from, tensors = self._read()
+        changed = show_changes(made_from, self.made_from)
         if changed:
             raise ModelError(
                 f"checkpoint {str(self.path)!r} belongs to another fit: {'; '.join(changed)}. Put that back to go on, "
@@ -84,6 +76,23 @@ class Checkpoint:
         done = len(numbers["history"]["loss"])
         logger.info("fit: going on after %d epochs from %s", done, self.path)
         return Snapshot(numbers, tensors)
+
+    def peek(self) -> dict[str, Any]:
+        """The numbers of the last snapshot, whatever it was made from."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, str], dict[str, Tensor]]:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                saved = {name: json.loads(text) for name, text in file.metadata().items()}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+            return saved["numbers"], saved["made_from"], tensors
+        except (OSError, SafetensorError, KeyError, AttributeError, json.JSONDecodeError) as error:
+            raise ModelError(
+                f"checkpoint {str(self.path)!r} cannot be read: {error}. Delete it to start anew."
+            ) from error
 
     def offer(self, take: Callable[[], Snapshot]) -> None:
         """Write a snapshot when it is time, or when a signal asked the fit to stop: then raise KeyboardInterrupt."""
@@ -168,8 +177,8 @@ def _digest(parts: tuple[Any, ...]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """What differs, as a person would say it."""
+def show_changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """What differs between two fingerprints, as a person would say it."""
     changes = []
     for name in [*before, *(name for name in now if name not in before)]:
         old, new = before.get(name, "absent"), now.get(name, "absent")

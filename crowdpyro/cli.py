@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,6 +50,140 @@ def demo(
     run(out, splits, jobs)
 
 
+Run = Annotated[Path, typer.Argument(help="Folder that `crowdpyro fit` wrote.", show_default=False)]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda.")]
+NewProblems = Annotated[Path | None, typer.Option(help="Problems other than those of the fit.")]
+NewReferences = Annotated[Path | None, typer.Option(help="The LLM's answers to those problems.")]
+
+
+@app.command()
+def fit(
+    responses: Annotated[
+        Path | None, typer.Argument(help="Answers: problem, participant, response.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("run"),
+    config: Annotated[Path | None, typer.Option(help="YAML file of these options; the command line wins.")] = None,
+    problems: Annotated[Path | None, typer.Option(help="Problems: problem, text.")] = None,
+    participants: Annotated[Path | None, typer.Option(help="People: participant, and a column a trait.")] = None,
+    scale: Annotated[str | None, typer.Option(help="1:5, a,b,c or continuous[:LOW:HIGH].")] = None,
+    references: Annotated[Path | None, typer.Option(help="Recorded answers of LLMs.")] = None,
+    llm: Annotated[str | None, typer.Option(help="Or an LLM to ask: embedded, a folder, a hub id.")] = None,
+    question: Annotated[str | None, typer.Option(help="What the LLM is asked about each text.")] = None,
+    missing_reference: Annotated[str | None, typer.Option(help="error, panel or mean.")] = None,
+    missing_profile: Annotated[str | None, typer.Option(help="level or drop.")] = None,
+    holdout: Annotated[str | None, typer.Option(help="participant, or problem for crowds on new problems.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Equal seeds give equal models.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where to compute: cpu, cuda.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting: n_eps=3, training.lr=0.005.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in the folder.")] = False,
+    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")] = 10.0,
+) -> None:
+    """Fit a crowd to people's answers; called again after an interruption, it goes on."""
+    from .runs.folder import fit_run
+    from .runs.options import RunOptions, assigned, merged, read_yaml
+
+    given: dict[str, Any] = {
+        "responses": responses,
+        "problems": problems,
+        "participants": participants,
+        "scale": scale,
+        "references": references,
+        "llm": llm,
+        "question": question,
+        "missing_reference": missing_reference,
+        "missing_profile": missing_profile,
+        "seed": seed,
+        "device": device,
+        "model": {"holdout": holdout},
+    }
+    options = merged({} if config is None else read_yaml(config), merged(given, assigned(settings or ())))
+    try:
+        fit_run(RunOptions.of(options), out, typer.echo, overwrite=overwrite, checkpoint_seconds=checkpoint_seconds)
+    except KeyboardInterrupt as stop:
+        typer.echo(f"{stop} The same command goes on." if str(stop) else "stopped", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"wrote {out}; next: crowdpyro generate {out} --participants 1000 --out crowd.csv")
+
+
+@app.command()
+def generate(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="The crowd: .nc, .csv, .csv.gz or .parquet.")],
+    participants: Annotated[str, typer.Option(help="How many, or a file of profiles.")] = "1000",
+    problems: NewProblems = None,
+    references: NewReferences = None,
+    decision: Annotated[str, typer.Option(help="draw one answer, or the expected one.")] = "draw",
+    reference: Annotated[str, typer.Option(help="expected, shared_draw or per_participant.")] = "expected",
+    crossed: Annotated[bool, typer.Option(help="The same people for all problems.")] = True,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal crowds.")] = 0,
+    device: Device = "cpu",
+) -> None:
+    """Recruit a crowd and let it answer; every row says that it is synthetic."""
+    from .crowd import check_suffix
+    from .runs.folder import generate_run
+
+    check_suffix(out)
+    crowd = generate_run(
+        run,
+        int(participants) if participants.isdecimal() else Path(participants),
+        typer.echo,
+        problems=problems,
+        references=references,
+        decision=decision,  # type: ignore[arg-type]
+        reference=reference,  # type: ignore[arg-type]
+        crossed=crossed,
+        seed=seed,
+        device=device,
+    )
+    crowd.write(out)
+    typer.echo(f"wrote {crowd.n_participants:,} synthetic participants x {crowd.n_problems:,} problems to {out}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    humans: Annotated[Path, typer.Argument(help="Other people's answers: problem, participant, response.")],
+    participants: Annotated[Path | None, typer.Option(help="Their profiles, for the log score.")] = None,
+    problems: NewProblems = None,
+    references: NewReferences = None,
+    out: Annotated[Path | None, typer.Option(help="File for the numbers, .csv.")] = None,
+    people: Annotated[int, typer.Option(min=1, help="Virtual participants.")] = 2048,
+    seed: Annotated[int, typer.Option(help="Of the crowd.")] = 0,
+    device: Device = "cpu",
+) -> None:
+    """Compare the crowd with other people, the trivial yardsticks beside it."""
+    from .runs.evaluation import SPLIT, evaluate_run
+    from .studies.display import print_summary, wide_console
+    from .studies.scoring import write_results
+
+    results = evaluate_run(
+        run,
+        humans,
+        typer.echo,
+        problems=problems,
+        references=references,
+        participants=participants,
+        people=people,
+        seed=seed,
+        device=device,
+    )
+    print_summary(results, SPLIT, wide_console(), f"{run} against {humans}: best first")
+    if out is not None:
+        write_results(results, out)
+        typer.echo(f"wrote {out}")
+
+
+@app.command()
+def show(run: Run) -> None:
+    """Say what a run was fitted to, how it went, and how to repeat it."""
+    from .runs.show import show_run
+
+    for line in show_run(run):
+        typer.echo(line)
+
+
 @study_app.command()
 def offensiveness(
     references: Annotated[str, typer.Option(help="gpt4, gpt35, llama31_8b, ... or panel.")] = "gpt4",
@@ -81,7 +215,7 @@ def main() -> None:
     """Entry point of the command `crowdpyro`."""
     try:
         app()
-    except CrowdPyroError as error:
+    except (CrowdPyroError, OSError) as error:
         if "--debug" in sys.argv:
             raise
         typer.echo(f"{type(error).__name__}: {error}", err=True)

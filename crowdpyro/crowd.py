@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 _ABSENT = -1
+_SUFFIXES = (".nc", ".csv", ".csv.gz", ".parquet")
 
 
 class Crowd:
@@ -236,6 +237,17 @@ class Crowd:
         encoding = {"response": {"zlib": True, "complevel": 4}}
         return write_whole(path, lambda file: self.dataset.to_netcdf(file, engine="h5netcdf", encoding=encoding))
 
+    def write(self, path: str | Path) -> Path:
+        """Write `to_netcdf`'s file (`.nc`), or `to_frame`'s rows (`.csv`, `.csv.gz`, `.parquet`), by the suffix."""
+        check_suffix(path)
+        name = str(path)
+        if name.endswith(".nc"):
+            return self.to_netcdf(path)
+        frame = self.to_frame()
+        if name.endswith(".parquet"):
+            return write_whole(path, lambda file: frame.to_parquet(file, index=False))
+        return write_whole(path, lambda file: frame.to_csv(file, index=False))
+
     @classmethod
     def open(cls, path: str | Path) -> Crowd:
         """Read a file that `to_netcdf` wrote."""
@@ -245,3 +257,9 @@ class Crowd:
             return cls(xr.load_dataset(path, engine="h5netcdf"))
         except (OSError, KeyError) as error:
             raise DataError(f"file {str(path)!r} is no crowd: {error}") from error
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise `DataError` for a suffix that `Crowd.write` does not know."""
+    if not str(path).endswith(_SUFFIXES):
+        raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")

@@ -265,6 +265,16 @@ class CrowdData:
         )
 
 
+def read_problems(path: str | Path) -> pd.DataFrame:
+    """Problems of a file, indexed by id, each with a text."""
+    return _problem_table(_renamed(read_table(path), ("problem",), "problems"))
+
+
+def read_participants(path: str | Path) -> pd.DataFrame:
+    """Profiles of a file, indexed by participant."""
+    return _participant_table(_renamed(read_table(path), ("participant",), "participants"))
+
+
 def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
     """The frame with crowd-kit's names of these keys replaced where ours are absent; a repeated column raises."""
     repeated = frame.columns[frame.columns.duplicated()]

@@ -129,8 +129,9 @@ class CrowdLLM:
             raise DataError("data has no answers; give at least one.")
         references = self._references(references, data.problems, data.scale)
         keeper = Checkpoint(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+        made_from = fingerprint(data, references, self.config, seed, self.device)
         if keeper is not None:
-            keeper.made_from = fingerprint(data, references, self.config, seed, self.device)
+            keeper.made_from = made_from
         text = self._text_components()
         features = ProblemFeatures.fit(data.problems, references, text, data.scale, data.response)
         profiles = data.participants if self.config.use_profile else data.participants.iloc[:, :0]
@@ -138,6 +139,7 @@ class CrowdLLM:
         covariates, reference = features.transform(data.problems, references)
         with seeded(seed, self.device):
             fitted = build(data, features, encoder, profiles, covariates, reference, self.config)
+            fitted.made_from = made_from
             fitted.to(self.device)
             batch = fitted.batch(data, covariates, reference).to(self.device)
             train, valid = self._hold_out(batch, seed)
@@ -232,6 +234,30 @@ class CrowdLLM:
     def history(self) -> FitHistory:
         """What the fit went through."""
         return self._state().history
+
+    @property
+    def made_from(self) -> dict[str, str]:
+        """Settings as they are written, and digests of the tables that it was fitted to."""
+        return self._state().made_from
+
+    @property
+    def profiles(self) -> pd.DataFrame:
+        """The people of training, whom crowds are recruited from."""
+        return self._state().profiles
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """The problems of training."""
+        return self._state().problems
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the LLMs whose references it reads; none without an LLM."""
+        return self._state().features.sources
+
+    def unknown(self, problems: pd.DataFrame) -> pd.Index:
+        """Those of these problems that are not of training, and need references where the model reads any."""
+        return problems.index[self._state().rows(problems) < 0]
 
     @property
     def scale(self) -> Scale:

@@ -35,6 +35,7 @@ class Fitted:
     model: Any
     guide: Any
     history: FitHistory = field(default_factory=FitHistory)
+    made_from: dict[str, str] = field(default_factory=dict)
 
     def to(self, device: str) -> None:
         """Move model and guide."""

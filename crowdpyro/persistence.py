@@ -51,6 +51,7 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
         "profiles": _table(fitted.profiles),
         "problems": _table(fitted.problems[["text"]]),
         "history": dataclasses.asdict(fitted.history),
+        "made_from": fitted.made_from,
     }
     folder = Path(folder)
     text = json.dumps(saved, indent=1)
@@ -130,6 +131,7 @@ def load(
         model=model,
         guide=guide,
         history=history,
+        made_from=saved["made_from"],
     )
     estimator._fitted.to(device)
     return estimator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import pyro
@@ -82,16 +83,25 @@ class JointModel(PyroModule):
             if self.n_eps:
                 eps = pyro.sample("eps", self.eps_dist(batch))
         z = self.participants(batch.profile, eps).at(batch.participant)
-        with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight):
-            took_part = None if batch.response is None else torch.ones_like(batch.response)
-            phi = pyro.sample("phi", self.participation_dist(batch), obs=took_part)
-            # Whoever is known to have answered took part, so that nothing is left to mask.
-            with poutine.mask(mask=phi.bool() if batch.response is None else True):
-                belief = self.belief_dist(x, z)
-                if integrate:
-                    return pyro.sample("y", self.answer_dist(belief, x), obs=batch.response)
-                delta = pyro.sample("delta", belief)
-                return pyro.sample("y", self.response_dist(delta, x), obs=batch.response)
+        with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight), self.taking_part(batch):
+            belief = self.belief_dist(x, z)
+            if integrate:
+                return pyro.sample("y", self.answer_dist(belief, x), obs=batch.response)
+            delta = pyro.sample("delta", belief)
+            return pyro.sample("y", self.response_dist(delta, x), obs=batch.response)
+
+    def taking_part(self, batch: Batch) -> AbstractContextManager[object]:
+        """phi, and the block in which only those who take part are heard.
+
+        Whoever is known to have answered took part: with given probabilities the site would then add a constant, and
+        is left out.
+        """
+        if batch.response is None:
+            phi = pyro.sample("phi", self.participation_dist(batch))
+            return poutine.mask(mask=phi.bool())
+        if type(self).participation_dist is not JointModel.participation_dist:
+            pyro.sample("phi", self.participation_dist(batch), obs=torch.ones_like(batch.response))
+        return nullcontext()
 
     def problems(self, batch: Batch) -> ProblemView:
         """g_x: the problems of a batch, one row a problem."""

@@ -1,0 +1,211 @@
+"""A run's folder, and what is done in it.
+
+`run.yaml` repeats the run, `model.json` and `model.safetensors` are the model, `fit.checkpoint` is how far an unfinished
+fit is, `references-DIGEST.parquet` what an LLM answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ..checkpoint import Checkpoint, fingerprint, show_changes
+from ..data import CrowdData, read_participants, read_problems
+from ..errors import DataError, MissingReferenceError, ModelError
+from ..estimator import CrowdLLM, Decision, ReferenceUse
+from ..models.scales import Scale, parse_scale
+from ..references import References
+from ..tables import shown
+from .options import RunOptions, read_yaml
+
+if TYPE_CHECKING:
+    from ..crowd import Crowd
+
+Say = Callable[[str], None]
+
+OPTIONS, CHECKPOINT = "run.yaml", "fit.checkpoint"
+
+
+def fit_run(
+    options: RunOptions, out: Path, say: Say, *, overwrite: bool = False, checkpoint_seconds: float = 10.0
+) -> CrowdLLM:
+    """Fit a model to a person's files, or go on where an interrupted call of the same kind stopped.
+
+    Parameters
+    ----------
+    options
+        What to fit to what.
+    out
+        The run's folder.
+    say
+        Told, line by line, what was read and done.
+    overwrite
+        Whether another run's model or checkpoint in the folder may be replaced.
+    checkpoint_seconds
+        Least time between two writings of the checkpoint.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds another run, naming what differs.
+    """
+    data = read_people(options)
+    say(
+        f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems on "
+        f"{data.scale}"
+    )
+    for note in data.report:
+        say(f"  {note}")
+    references = read_references(options, data.problems, data.scale, out, say)
+    checkpoint = Checkpoint(out / CHECKPOINT, checkpoint_seconds)
+    made_from = fingerprint(data, references, options.model, options.seed, options.device)
+    if overwrite:
+        checkpoint.path.unlink(missing_ok=True)
+    elif (out / "model.json").exists():
+        found = CrowdLLM.load(out, device=options.device)
+        changed = show_changes(found.made_from, made_from)
+        if changed:
+            raise ModelError(
+                f"folder {str(out)!r} holds the model of another run: {'; '.join(changed)}. "
+                "Give another --out, or --overwrite to replace it."
+            )
+        say(f"{out} holds this very model already; nothing to do")
+        return found
+    checkpoint.made_from = made_from
+    saved = checkpoint.restore()
+    if saved is None:
+        options.write(out / OPTIONS)
+    else:
+        say(f"going on after epoch {len(saved.numbers['history']['loss'])} from {checkpoint.path}")
+    model = CrowdLLM(options.model, device=options.device)
+    model.fit(data, references, seed=options.seed, checkpoint=checkpoint)
+    options.write(out / OPTIONS)
+    model.save(out)
+    checkpoint.path.unlink(missing_ok=True)
+    history = model.history
+    said = f"fitted {len(history.loss)} epochs, kept number {history.best_epoch + 1}"
+    if history.score:
+        best = max(joint for _, joint, _ in history.score)
+        said += f"; held-out joint log score {best:.4f} nats an answer"
+    say(said)
+    return model
+
+
+def read_people(options: RunOptions) -> CrowdData:
+    """The people's answers that the options name."""
+    return CrowdData.read(
+        options.responses,
+        options.problems,
+        options.participants,
+        scale=parse_scale(options.scale),
+        missing_profile=options.missing_profile,
+    )
+
+
+def read_references(
+    options: RunOptions, problems: pd.DataFrame, scale: Scale, out: Path, say: Say
+) -> References | None:
+    """The LLM's answers from the file, or from the LLM itself, asked once and kept in the run's folder."""
+    if options.references is not None:
+        references = References.read(options.references, scale=scale)
+    elif options.llm is not None:
+        references = _asked(options, problems, scale, out, say)
+    else:
+        return None
+    for note in references.report:
+        say(f"  {note}")
+    filled = references.select(problems.index).fill(options.missing_reference)
+    for note in filled.report[len(references.report) :]:
+        say(f"  {note}")
+    return filled
+
+
+def _asked(options: RunOptions, problems: pd.DataFrame, scale: Scale, out: Path, say: Say) -> References:
+    """Answers of the LLM, read back from the file that they were written to, so that a second call has the same."""
+    from ..llm import FrozenLLM
+
+    asked = repr((options.llm, options.question, options.personas, scale)) + problems[["text"]].to_csv()
+    path = out / f"references-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.parquet"
+    if not path.exists():
+        say(f"asking {options.llm} about {len(problems):,} problems")
+        backbone = FrozenLLM(str(options.llm), device=options.device)
+        answers = backbone.refer(problems, scale, question=options.question, personas=options.personas)
+        for note in answers.report:
+            say(f"  {note}")
+        answers.write(path)
+    return References.read(path, scale=scale)
+
+
+def read_options(run: Path) -> RunOptions:
+    """The options that a run was made with."""
+    if not (run / OPTIONS).is_file():
+        raise DataError(f"folder {str(run)!r} holds no {OPTIONS}; give a folder that `crowdpyro fit` wrote.")
+    return RunOptions.of(read_yaml(run / OPTIONS))
+
+
+def load_run(run: Path, device: str = "cpu") -> CrowdLLM:
+    """A run's fitted model."""
+    if not (run / "model.json").exists() and (run / CHECKPOINT).exists():
+        raise ModelError(f"folder {str(run)!r} holds an unfinished fit; run `crowdpyro fit` on it again to go on.")
+    return CrowdLLM.load(run, device=device)
+
+
+def generate_run(
+    run: Path,
+    participants: int | Path,
+    say: Say,
+    *,
+    problems: Path | None = None,
+    references: Path | None = None,
+    decision: Decision = "draw",
+    reference: ReferenceUse = "expected",
+    crossed: bool = True,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Crowd:
+    """Recruit a crowd from a run's model.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    participants
+        How many, or a file of profiles.
+    say
+        Told what was read and done.
+    problems, references
+        Files of other problems than those of training, and of the LLM's answers to them; without the second file the
+        run's own LLM is asked.
+    decision, reference, crossed, seed, device
+        As in `CrowdLLM.generate`.
+    """
+    model = load_run(run, device)
+    people = participants if isinstance(participants, int) else read_participants(participants)
+    asked = None if problems is None else read_problems(problems)
+    answers = new_references(model, run, asked, references, say)
+    return model.generate(people, asked, answers, decision=decision, reference=reference, crossed=crossed, seed=seed)
+
+
+def new_references(
+    model: CrowdLLM, run: Path, problems: pd.DataFrame | None, path: Path | None, say: Say
+) -> References | None:
+    """References of problems: from a file, else from the run's own LLM where they are new, else none."""
+    if path is not None:
+        references = References.read(path, scale=model.scale)
+        for note in references.report:
+            say(f"  {note}")
+        return references
+    new = pd.Index([]) if problems is None else model.unknown(problems)
+    if problems is None or new.empty or not model.sources:
+        return None
+    options = read_options(run)
+    if options.llm is None:
+        raise MissingReferenceError(
+            f"problem {shown(new[0])} ({len(new)} such) is new and the run's references came from a file; "
+            "give --references with the same LLM's answers to the new problems."
+        )
+    return read_references(options, problems, model.scale, run, say)
