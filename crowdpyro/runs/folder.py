@@ -1,7 +1,7 @@
 """A run's folder, and what is done in it.
 
-`run.yaml` repeats the run, `model.json` and `model.safetensors` are the model, `fit.checkpoint` is how far an unfinished
-fit is, `references-DIGEST.parquet` what an LLM answered.
+`run.yaml` repeats the run, `model.json` and `model.safetensors` are the model, `fit.checkpoint` is how far an
+unfinished fit is, `references-DIGEST.parquet` what an LLM answered.
 """
 
 from __future__ import annotations

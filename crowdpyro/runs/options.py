@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import pandas as pd
+
 from ..config import CrowdConfig
 from ..errors import DataError, ModelError
 from ..inference.training import FitConfig
-from ..tables import shown, write_whole
+from ..tables import read_table, shown, write_whole
 
 _FILES = ("responses", "problems", "participants", "references")
 Settings = TypeVar("Settings", CrowdConfig, FitConfig)
@@ -79,9 +81,11 @@ class RunOptions:
         given["model"] = replace(_settings(CrowdConfig(), given.pop("model", {}), "model"), training=training)
         known = [each.name for each in fields(cls)]
         _refuse_unknown(given, [*known, "training"], "option")
-        for name in ("responses", "problems", "scale"):
+        for name in ("responses", "problems"):
             if name not in given:
                 raise DataError(f"option {name!r} is missing; give it on the command line or in the YAML file.")
+        if "scale" not in given:
+            raise DataError(f"option 'scale' is missing; {_scale_hint(given['responses'])}")
         types = get_type_hints(cls)
         for name, value in given.items():
             if name in _FILES:
@@ -196,6 +200,21 @@ def _typed(kind: Any, value: object, name: str) -> Any:
         names = " or ".join(wanted[each] for each in options if each in wanted)
         raise DataError(f"option {name}={shown(value)}: give {names}.")
     return value
+
+
+def _scale_hint(responses: object) -> str:
+    """What to write, from a look at the answers."""
+    try:
+        frame = read_table(str(responses))
+        answers = frame.get("response", frame.get("label", pd.Series(dtype=object))).dropna()
+    except DataError:
+        answers = pd.Series(dtype=object)
+    levels = answers.unique()
+    if pd.api.types.is_numeric_dtype(answers) and (answers % 1 == 0).all() and len(levels) <= 11:
+        return f"the answers are whole numbers from {answers.min():g} to {answers.max():g}: write --scale LOW:HIGH."
+    if not pd.api.types.is_numeric_dtype(answers) and 2 <= len(levels) <= 20:
+        return f"write the labels, such as --scale {','.join(map(str, sorted(levels, key=str)))}."
+    return "write --scale 1:5 for whole-number ratings, a,b,c for labels, or continuous."
 
 
 def _texts(value: object, name: str) -> dict[str, str]:

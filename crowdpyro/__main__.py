@@ -1,0 +1,5 @@
+"""`python -m crowdpyro` is the command `crowdpyro`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,294 @@
+"""A person's own files through the commands: fit, generate, evaluate, show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crowdpyro import Crowd, CrowdLLM, DataError, ModelError, cli
+from crowdpyro.runs.options import RunOptions, assigned, merged, read_yaml
+
+SMALL = ["--set", "training.epochs=4", "--set", "training.every=2", "--set", "training.margin_steps=5"]
+SMALL += ["--set", "text_encoder=tfidf", "--set", "n_components=3", "--set", "n_eps=2", "--set", "n_hidden=4"]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command; its exit code, output and error output."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def answers(people, problems=("a", "b", "c", "d"), seed=0):
+    rng = np.random.default_rng(seed)
+    trait = rng.normal(size=len(people))
+    rows = [
+        {"problem": problem, "participant": person, "response": int(np.clip(round(3 + t + rng.normal()), 1, 5))}
+        for person, t in zip(people, trait, strict=True)
+        for problem in problems
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Thirty people, four problems, references of one LLM, and twenty other people."""
+    people = [f"p{i:02d}" for i in range(50)]
+    rng = np.random.default_rng(1)
+    answers(people[:30]).to_csv(tmp_path / "answers.csv", index=False)
+    answers(people[30:], seed=2).to_csv(tmp_path / "others.csv", index=False)
+    profiles = pd.DataFrame({"participant": people, "home": rng.choice(["town", "land"], 50)})
+    profiles[:30].to_csv(tmp_path / "people.csv", index=False)
+    profiles.to_csv(tmp_path / "everybody.csv", index=False)
+    for name, ids in (("problems", "abcd"), ("new", "ef")):
+        frame = pd.DataFrame({"problem": list(ids), "text": [f"statement {k}" for k in ids]})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    for name, ids in (("refs", "abcd"), ("new_refs", "ef")):
+        rows = pd.DataFrame(rng.dirichlet(np.ones(5), len(ids)), columns=[f"p_{k}" for k in range(1, 6)])
+        rows.insert(0, "problem", list(ids))
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    return tmp_path
+
+
+def fit_words(files, *more, references=True):
+    words = ["fit", files / "answers.csv", "--problems", files / "problems.csv", "--scale", "1:5", *SMALL]
+    words += ["--participants", files / "people.csv", "--out", files / "RUN", *more]
+    return [*words, "--references", files / "refs.csv"] if references else words
+
+
+def test_from_files_to_a_crowd_and_back_to_people(command, files):
+    code, out, _ = command(*fit_words(files))
+    assert code == 0
+    assert "read 120 answers of 30 people to 4 problems" in out
+    assert {path.name for path in (files / "RUN").iterdir()} == {"model.json", "model.safetensors", "run.yaml"}
+    code, out, _ = command("generate", files / "RUN", "--participants", "70", "--out", files / "crowd.csv")
+    assert (code, "70 synthetic participants x 4 problems" in out) == (0, True)
+    crowd = pd.read_csv(files / "crowd.csv")
+    assert list(crowd.columns) == ["participant", "problem", "response", "source", "home"]
+    assert set(crowd["source"]) == {"synthetic"}
+    assert len(crowd) == 280
+    code, out, _ = command(
+        "evaluate", files / "RUN", files / "others.csv", "--participants", files / "everybody.csv", "--out",
+        files / "numbers.csv",
+    )  # fmt: skip
+    assert code == 0
+    numbers = pd.read_csv(files / "numbers.csv")
+    methods = set(numbers["method"])
+    assert methods >= {"crowdllm", "uniform", "training_marginal", "calibration_table", "independent_histograms"}
+    assert methods >= {"llm_zero_shot", "llm_self_consistency", "constant_mode", "independent_answers"}
+    assert {"joint_log_score", "correlation_error", "wasserstein1"} <= set(numbers["metric"])
+    code, out, _ = command("show", files / "RUN")
+    assert code == 0
+    for words in ("people        30, traits: home", "problems      4", "training.epochs=4", "fit --config"):
+        assert words in out
+
+
+@pytest.mark.parametrize("suffix", ["nc", "csv", "csv.gz", "parquet"])
+def test_every_export_says_synthetic(command, files, suffix):
+    command(*fit_words(files))
+    path = files / f"crowd.{suffix}"
+    assert command("generate", files / "RUN", "--participants", "9", "--out", path)[0] == 0
+    frame = Crowd.open(path).to_frame() if suffix == "nc" else {
+        "csv": pd.read_csv, "csv.gz": pd.read_csv, "parquet": pd.read_parquet,
+    }[suffix](path)  # fmt: skip
+    assert set(frame["source"]) == {"synthetic"}
+    assert len(frame) == 36
+
+
+def test_new_problems_need_the_same_llms_references(command, files):
+    command(*fit_words(files))
+    new = ["generate", files / "RUN", "--problems", files / "new.csv", "--out", files / "crowd.csv"]
+    code, _, err = command(*new)
+    assert code == 2
+    assert err.startswith("MissingReferenceError: problem 'e' (2 such) is new")
+    assert "--references" in err
+    assert not (files / "crowd.csv").exists()
+    code, _, _ = command(*new, "--references", files / "new_refs.csv", "--participants", files / "everybody.csv")
+    assert code == 0
+    crowd = pd.read_csv(files / "crowd.csv")
+    assert (set(crowd["problem"]), crowd["participant"].nunique()) == ({"e", "f"}, 50)
+
+
+def test_the_yaml_of_a_run_repeats_it(command, files):
+    assert command(*fit_words(files))[0] == 0
+    assert command("fit", "--config", files / "RUN" / "run.yaml", "--out", files / "AGAIN")[0] == 0
+    one, other = (CrowdLLM.load(files / name) for name in ("RUN", "AGAIN"))
+    assert one.made_from == other.made_from
+    for name, value in one.model.state_dict().items():
+        assert value.equal(other.model.state_dict()[name])
+    assert read_yaml(files / "RUN" / "run.yaml") == read_yaml(files / "AGAIN" / "run.yaml")
+
+
+def test_a_run_is_not_fitted_twice_nor_overwritten_unasked(command, files):
+    command(*fit_words(files))
+    written = (files / "RUN" / "model.safetensors").stat().st_mtime_ns
+    code, out, _ = command(*fit_words(files))
+    assert (code, "nothing to do" in out) == (0, True)
+    assert (files / "RUN" / "model.safetensors").stat().st_mtime_ns == written
+    code, _, err = command(*fit_words(files, "--seed", "3"))
+    assert code == 2
+    assert "holds the model of another run: seed was 0, is 3" in err
+    assert command(*fit_words(files, "--seed", "3", "--overwrite"))[0] == 0
+    assert CrowdLLM.load(files / "RUN").made_from["seed"] == "3"
+    changed = pd.read_csv(files / "answers.csv")
+    changed.loc[0, "response"] = changed.loc[0, "response"] % 5 + 1
+    changed.to_csv(files / "answers.csv", index=False)
+    assert "another run: the answers changed" in command(*fit_words(files, "--seed", "3"))[2]
+
+
+def test_evaluation_without_the_training_files_says_what_is_left_out(command, files):
+    command(*fit_words(files))
+    (files / "answers.csv").unlink()
+    code, out, _ = command("evaluate", files / "RUN", files / "others.csv")
+    assert code == 0
+    assert "yardsticks of the training answers are left out" in out
+    assert "no log score; give --participants" in out
+    assert "crowdllm" in out
+
+
+@pytest.mark.parametrize(("scale", "levels"), [("no,yes", ["no", "yes"]), ("continuous:0:10", None)])
+def test_other_scales_go_through_every_command(command, files, scale, levels):
+    frames = {name: pd.read_csv(files / f"{name}.csv") for name in ("answers", "others")}
+    for name, frame in frames.items():
+        given = frame["response"].map(lambda x: levels[int(x > 3)]) if levels else frame["response"] * 1.5
+        frame.assign(response=given).to_csv(files / f"{name}.csv", index=False)
+    words = [scale if word == "1:5" else word for word in fit_words(files, references=False)]
+    assert command(*words)[0] == 0
+    assert command("generate", files / "RUN", "--out", files / "crowd.csv")[0] == 0
+    code, out, _ = command("evaluate", files / "RUN", files / "others.csv")
+    assert code == 0
+    assert ("log loss" in out) == bool(levels)
+
+
+def test_a_sleeping_laptop_loses_nothing(files):
+    """SIGTERM in the middle: exit code 130, the state kept, `show` says so, and the same command ends the fit."""
+    words = [sys.executable, "-m", "crowdpyro", *map(str, fit_words(files, "--set", "training.epochs=4000"))]
+    words += ["--set", "training.patience=4000", "--checkpoint-seconds", "0.05"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 120
+    while not (files / "RUN" / "fit.checkpoint").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "SIGTERM: the fit stopped" in err
+    assert "The same command goes on" in err
+    show = subprocess.run(
+        [sys.executable, "-m", "crowdpyro", "show", str(files / "RUN")], capture_output=True, text=True, check=True
+    )
+    assert "unfinished" in show.stdout
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    first = [process.stdout.readline() for _ in range(2)]
+    process.kill()
+    process.communicate()
+    assert any("going on after epoch" in line for line in first)
+
+
+def test_yaml_keeps_a_scale_a_text_and_starts_paths_at_its_folder(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("responses: a.csv\nproblems: b.csv\nscale: 1:5\ntraining:\n  lr: 1\nmodel:\n  n_eps: 3\n")
+    options = RunOptions.of(merged(read_yaml(path), {"seed": 4, "scale": None, "model": {"holdout": "problem"}}))
+    assert (options.scale, options.seed, options.responses) == ("1:5", 4, tmp_path / "a.csv")
+    assert (options.model.n_eps, options.model.holdout, options.model.training.lr) == (3, "problem", 1.0)
+
+
+BASE = {"responses": "a.csv", "problems": "b.csv", "scale": "1:5"}
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"problems": "b.csv", "scale": "1:5"}, DataError, "option 'responses' is missing; give it"),
+        ({**BASE, "referenzes": "c.csv"}, ModelError, "'referenzes' is unknown; did you mean 'references'"),
+        ({**BASE, "x": 1}, ModelError, "option 'x' is unknown; known are responses"),
+        ({**BASE, "model": {"n_epz": 2}}, ModelError, "model 'n_epz' is unknown; did you mean 'n_eps'"),
+        ({**BASE, "model": {"training": {}}}, ModelError, "model 'training' is unknown"),
+        ({**BASE, "model": {"n_eps": 2.5}}, DataError, "option model.n_eps=2.5: give a whole number"),
+        ({**BASE, "model": {"n_eps": True}}, DataError, "option model.n_eps=True: give a whole number"),
+        ({**BASE, "training": {"lr": "fast"}}, DataError, "option training.lr='fast': give a number"),
+        ({**BASE, "training": {"lr": -1}}, ModelError, "lr=-1.0: give a positive"),
+        ({**BASE, "training": [1]}, DataError, "option 'training' is .*; write `name: value`"),
+        ({**BASE, "model": {"holdout": "people"}}, DataError, "holdout='people': give one of 'participant'"),
+        ({**BASE, "missing_reference": "guess"}, DataError, "missing_reference='guess': give one of 'error'"),
+        ({**BASE, "scale": 5}, DataError, "option scale=5: give a text"),
+        ({**BASE, "references": 5}, DataError, "option references=5: give a text"),
+        ({**BASE, "references": "r.csv", "llm": "embedded"}, DataError, "give one of them"),
+        ({**BASE, "question": "How?"}, DataError, "give llm as well"),
+        ({**BASE, "llm": "embedded", "personas": ["a"]}, DataError, "option 'personas' is .*; write `name: desc"),
+    ],
+)
+def test_options_are_checked_by_name(given, error, words):
+    with pytest.raises(error, match=words):
+        RunOptions.of(given)
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        ([2, 4, 3], "whole numbers from 2 to 4: write --scale LOW:HIGH"),
+        (["no", "yes", "no"], "such as --scale no,yes"),
+        ([0.1, 2.5, 3.0], "write --scale 1:5 for whole-number"),
+    ],
+)
+def test_a_missing_scale_is_suggested_from_the_answers(tmp_path, column, hint):
+    path = tmp_path / "a.csv"
+    pd.DataFrame({"problem": 1, "participant": range(3), "response": column}).to_csv(path, index=False)
+    with pytest.raises(DataError, match=f"option 'scale' is missing; .*{hint}"):
+        RunOptions.of({"responses": path, "problems": "b.csv"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("- a\n", "holds a list; write one"), ("a: [", "cannot be read as YAML"), ("a: 1\na: 2\n", "as YAML.*duplicate")],
+)
+def test_a_yaml_file_that_is_none_is_named(tmp_path, text, words):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=f"(?s)run.yaml.*{words}"):
+        read_yaml(path)
+    with pytest.raises(DataError, match="does not exist"):
+        read_yaml(tmp_path / "other.yaml")
+
+
+@pytest.mark.parametrize(("pair", "words"), [("n_eps", "write NAME=VALUE"), ("n_eps=[", "is no value")])
+def test_settings_on_the_command_line_are_assignments(pair, words):
+    with pytest.raises(DataError, match=words):
+        assigned([pair])
+    assert assigned(["n_eps=3", "training.lr=0.5", "use_profile=false"]) == {
+        "model": {"n_eps": 3, "use_profile": False},
+        "training": {"lr": 0.5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["generate", "NOWHERE", "--out", "c.csv"], "ModelError: folder 'NOWHERE' holds no readable model"),
+        (["generate", "NOWHERE", "--out", "c.xlsx"], "DataError: file 'c.xlsx': the suffix must be one of .nc"),
+        (["show", "NOWHERE"], "DataError: folder 'NOWHERE' does not exist"),
+        (["show", "."], "DataError: folder '.' holds no run"),
+        (["fit", "a.csv", "--problems", "b.csv", "--scale", "1:5"], "DataError: file 'a.csv' does not exist"),
+        (["fit", "a.csv", "--problems", "b.csv", "--scale", "1:5", "--set", "x"], "DataError: --set 'x': write NAME"),
+        (["evaluate", "NOWHERE", "h.csv"], "ModelError: folder 'NOWHERE' holds no readable model"),
+    ],
+)
+def test_errors_are_one_message_and_exit_code_two(command, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command(*words)
+    assert code == 2
+    assert err.startswith(message)
+    assert "Traceback" not in err
