@@ -149,12 +149,12 @@ def _yardsticks(
     scale = data.scale
     if isinstance(scale, Continuous):
         raise DataError("yardsticks of a continuous scale have no levels.")
-    found = {"uniform": baselines.uniform(data.n_problems, scale.n_levels)}
+    found: dict[str, FloatArray] = {"uniform": baselines.uniform(data.n_problems, scale.n_levels)}
     training, trained = _training(model, run, say)
     asked = answers if answers is not None else trained
     if asked is not None:
         asked = asked.select(data.problems.index)
-        zero_shot = np.mean([asked.probabilities(name) for name in asked.names], axis=0)
+        zero_shot: FloatArray = np.mean([asked.probabilities(name) for name in asked.names], axis=0)
         found["llm_zero_shot"] = zero_shot
         if any(source.persona_mean() is not None for source in asked):
             personas = np.mean([asked.probabilities(name, "mean") for name in asked.names], axis=0)

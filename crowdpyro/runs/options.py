@@ -108,7 +108,8 @@ class RunOptions:
         text = io.StringIO()
         text.write("# crowdpyro fit --config THIS_FILE --out FOLDER repeats this run.\n")
         yaml = YAML(typ="safe", pure=True)
-        yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False
+        yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         yaml.dump(plain | {"model": model, "training": training}, text)
         return write_whole(path, lambda file: file.write_text(text.getvalue(), encoding="utf-8"))
 
