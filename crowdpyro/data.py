@@ -14,7 +14,7 @@ import pandas as pd
 from .errors import DataError
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
-from .tables import read_table, require_columns, require_rows, rows_of, shown
+from .tables import id_hint, read_table, require_columns, require_rows, rows_of, shown
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -91,13 +91,16 @@ class CrowdData:
         require_columns(responses, ("problem", "participant", "response"), "responses")
         problems = _problem_table(_renamed(problems, ("problem",), "problems"))
         if participants is None:
-            people = pd.DataFrame(index=_sorted_ids(responses["participant"]))
+            people = pd.DataFrame(index=_sorted_ids(_stripped(responses["participant"])))
         else:
             people = _participant_table(_renamed(participants, ("participant",), "participants"))
         for column in ("problem", "participant"):
             if responses[column].isna().any():
-                row = int(np.flatnonzero(responses[column].isna())[0])
+                row = responses.index[responses[column].isna()][0]
                 raise DataError(f"column {column!r} of responses is empty in row {row}; fill it or drop the row.")
+        extra = [str(name) for name in responses.columns if name not in ("problem", "participant", "response")]
+        if extra:
+            notes.append(f"columns of responses not used: {', '.join(extra)}")
         if missing_profile == "drop":
             gaps = people.isna().any(axis=1)
             if gaps.all():
@@ -106,7 +109,7 @@ class CrowdData:
                     f"missing_profile='drop': all {len(people)} participants miss a profile value, such as one in "
                     f"column {column!r}, and nobody is left; leave the column out or use 'level'."
                 )
-            lost = responses["participant"].isin(people.index[gaps])
+            lost = _stripped(responses["participant"]).isin(people.index[gaps])
             notes.append(
                 f"{int(gaps.sum())} participants with a missing profile value dropped, with {int(lost.sum())} answers"
             )
@@ -120,9 +123,9 @@ class CrowdData:
             responses = responses[given]
         if responses.empty:
             raise DataError("column 'response' of responses holds no answer at all; give at least one.")
-        response = scale.encode(responses["response"].to_numpy())
-        problem = _codes(responses["problem"], problems.index, "problem", "problems")
-        person = _codes(responses["participant"], people.index, "participant", "participants")
+        response = scale.encode(responses["response"].to_numpy(), rows=responses.index)
+        problem = _codes(responses["problem"], problems.index, "problem", "problems", notes)
+        person = _codes(responses["participant"], people.index, "participant", "participants", notes)
         _refuse_duplicates(responses, person, problem, len(problems))
         order = np.lexsort((problem, person))
         return cls(scale, problems, people, problem[order], person[order], response[order], tuple(notes))
@@ -140,7 +143,8 @@ class CrowdData:
         """`from_frames` on files: `.csv`, `.csv.gz` or `.parquet`."""
         labels = () if isinstance(scale, Continuous) else scale.labels
         answers = read_table(responses, labels)
-        people = None if participants is None else read_table(participants)
+        # "None" may be what people say of a trait, their religion for one; an empty cell is what is missing.
+        people = None if participants is None else read_table(participants, ("None",))
         return cls.from_frames(answers, read_table(problems), people, scale=scale, missing_profile=missing_profile)
 
     @property
@@ -272,7 +276,7 @@ def read_problems(path: str | Path) -> pd.DataFrame:
 
 def read_participants(path: str | Path) -> pd.DataFrame:
     """Profiles of a file, indexed by participant."""
-    return _participant_table(_renamed(read_table(path), ("participant",), "participants"))
+    return _participant_table(_renamed(read_table(path, ("None",)), ("participant",), "participants"))
 
 
 def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
@@ -281,7 +285,20 @@ def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFr
     if len(repeated):
         raise DataError(f"table {name!r}: column {repeated[0]!r} stands there twice or more; keep one.")
     absent = [key for key in keys if key not in frame.columns and key not in frame.index.names]
-    return frame.rename(columns={_ALIASES[key]: key for key in absent})
+    folded = {str(column).strip().casefold(): column for column in reversed(frame.columns)}
+    names = {}
+    for key in absent:
+        found = next((folded[name] for name in (key, _ALIASES[key]) if name in folded), None)
+        if found is not None:
+            names[found] = key
+    return frame.rename(columns=names)
+
+
+def _stripped(ids: pd.Series) -> pd.Series:
+    """Ids without blanks around them."""
+    if pd.api.types.is_numeric_dtype(ids):
+        return ids
+    return ids.map(lambda each: each.strip() if isinstance(each, str) else each)
 
 
 def _sorted_ids(ids: pd.Series) -> pd.Index:
@@ -332,35 +349,55 @@ def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
     require_rows(frame, name)
     require_columns(frame, (key,), name)
     if frame[key].isna().any():
-        raise DataError(
-            f"column {key!r} of {name} is empty in row {int(np.flatnonzero(frame[key].isna())[0])}; fill it."
-        )
+        raise DataError(f"column {key!r} of {name} is empty in row {frame.index[frame[key].isna()][0]}; fill it.")
+    frame = frame.assign(**{key: _stripped(frame[key])})
     repeated = frame[key].duplicated()
     if repeated.any():
+        first = frame[key][repeated].iloc[0]
+        rows = ", ".join(map(str, frame.index[frame[key] == first][:3]))
         raise DataError(
-            f"column {key!r} of {name}: {shown(frame[key][repeated].iloc[0])} stands there twice or more; keep one row."
+            f"column {key!r} of {name}: {shown(first)} stands there twice or more (rows {rows}); keep one row."
         )
     return frame.set_index(key)
 
 
-def _codes(ids: pd.Series, index: pd.Index, key: str, table: str) -> IntArray:
-    """Rows of answers in a table; an answer without its row raises."""
+def _codes(ids: pd.Series, index: pd.Index, key: str, table: str, notes: list[str]) -> IntArray:
+    """Rows of answers in a table; an answer without its row raises.
+
+    Where one side has numbers and the other the same numbers as text, they are joined, and a note says so.
+    """
+    ids = _stripped(ids)
     codes = index.get_indexer(pd.Index(ids))
+    if (codes < 0).any() and pd.api.types.is_numeric_dtype(ids) != pd.api.types.is_numeric_dtype(index):
+        by_text = {_id_text(each): each for each in index}
+        joined = index.get_indexer(pd.Index([by_text.get(_id_text(each)) for each in ids]))
+        if len(by_text) == len(index) and (joined >= 0).all():
+            notes.append(f"column {key!r}: numbers in one table, text in the other; joined as text")
+            codes = joined
     if (codes < 0).any():
-        missing = ids.to_numpy()[codes < 0]
+        missing = ids[codes < 0]
         raise DataError(
-            f"column {key!r} of responses: {shown(missing[0])} ({len(set(missing))} such) has no row in {table}; "
-            f"add it there or drop its answers."
+            f"column {key!r} of responses: {shown(missing.iloc[0])} (row {missing.index[0]}, {missing.nunique()} such) "
+            f"has no row in {table}; add it there or drop its answers.{id_hint(missing.iloc[0], index)}"
         )
     return codes.astype(np.int64)
 
 
+def _id_text(each: object) -> str:
+    """An id as text; a whole float as its whole number."""
+    whole = isinstance(each, float | np.floating) and float(each).is_integer()
+    return str(int(each)) if whole else str(each)  # type: ignore[call-overload]
+
+
 def _refuse_duplicates(responses: pd.DataFrame, person: IntArray, problem: IntArray, n_problems: int) -> None:
     """A person answers a problem once."""
-    repeated = pd.Series(person * n_problems + problem).duplicated().to_numpy()
+    cell = pd.Series(person * n_problems + problem)
+    repeated = cell.duplicated().to_numpy()
     if repeated.any():
-        first = responses.iloc[int(np.flatnonzero(repeated)[0])]
+        place = int(np.flatnonzero(repeated)[0])
+        first = responses.iloc[place]
+        rows = ", ".join(map(str, responses.index[(cell == cell[place]).to_numpy()][:3]))
         raise DataError(
             f"columns 'participant', 'problem': {shown(first['participant'])} answered {shown(first['problem'])} "
-            f"more than once ({int(repeated.sum())} such rows); keep one answer each."
+            f"more than once (rows {rows}; {int(repeated.sum())} such rows in all); keep one answer each."
         )

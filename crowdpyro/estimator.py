@@ -493,7 +493,9 @@ class CrowdLLM:
         rows = n if use == "per_participant" else 1
         base = references.select(problems).fill("error").sources[0].base()
         if isinstance(scale, Continuous):
-            drawn = base[np.arange(len(base)), rng.integers(base.shape[1], size=(rows, len(base)))]
+            # Problems may have fewer draws than others: they stand first.
+            chosen = rng.integers((~np.isnan(base)).sum(axis=1), size=(rows, len(base)))
+            drawn = base[np.arange(len(base)), chosen]
         else:
             below = rng.random((rows, len(base), 1)) > base.cumsum(axis=1)[None, :, :-1]
             drawn = scale.values[below.sum(axis=-1)]

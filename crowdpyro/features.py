@@ -145,7 +145,7 @@ def _reference_columns(references: References | None, scale: Scale, n_problems: 
     for source in references:
         base, personas = source.base(), source.persona_mean()
         if isinstance(scale, Continuous):
-            blocks.append(np.stack([base.mean(axis=1), base.std(axis=1)], axis=1))
+            blocks.append(np.stack([np.nanmean(base, axis=1), np.nanstd(base, axis=1)], axis=1))
         else:
             blocks.append(base)
             if personas is not None:

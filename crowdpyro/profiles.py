@@ -30,19 +30,30 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Raises
     ------
     DataError
-        For an infinite number, or text in a column that is otherwise numeric.
+        For an infinite number, text in a column that is otherwise numeric, a date, a column whose indicator would
+        overwrite another, or one in which nearly everybody differs.
     """
     columns: dict[str, pd.Series] = {}
     notes: list[str] = []
     for label, column in frame.items():
         name = str(label)
         gaps = column.isna()
+        if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+            raise DataError(
+                f"column {name!r} of participants holds dates, such as {column.dropna().iloc[0]}; "
+                "turn it into a number (an age in years) or a text (a decade)."
+            )
         if _is_numeric(column, name):
             numbers = pd.to_numeric(column).astype(float)
             if np.isinf(numbers).any():
                 raise DataError(
                     f"column {name!r} of participants: {numbers[np.isinf(numbers)].iloc[0]} is not finite; "
                     "correct it or leave it empty."
+                )
+            if gaps.any() and f"{name}_{MISSING}" in map(str, frame.columns):
+                raise DataError(
+                    f"column {name!r} of participants has gaps, which a new column '{name}_{MISSING}' would mark; "
+                    "there is one of that name already: rename or drop it."
                 )
             if gaps.any():
                 median = float(numbers.median())
@@ -51,7 +62,13 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 numbers = numbers.fillna(median)
             columns[name] = numbers
         else:
-            text = column.astype(object).where(~gaps, MISSING).map(str)
+            text = column.astype(object).where(~gaps, MISSING).map(lambda each: str(each).strip())
+            n_levels = text.nunique()
+            if n_levels > 50 and n_levels > len(text) / 2:
+                raise DataError(
+                    f"column {name!r} of participants has {n_levels} different texts among {len(text)} people, such as "
+                    f"{text.iloc[0]!r}: no trait that people share. Group it into a few levels, or leave it out."
+                )
             if gaps.any():
                 notes.append(f"profile {name!r}: {int(gaps.sum())} missing, kept as level {MISSING!r}")
             columns[name] = text

@@ -16,14 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError, MissingReferenceError
-from .models.scales import Categorical, Continuous, Ordinal, Scale
-from .tables import read_table, require_columns, require_rows, shown, write_whole
+from .models.scales import Categorical, Continuous, Scale
+from .reference_table import ZERO_SHOT, Kind, mean_of_known, parse
+from .tables import id_hint, read_table, shown, write_whole
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-Kind: TypeAlias = Literal["persona", "participant"]
 Policy: TypeAlias = Literal["error", "panel", "mean"]
-
-ZERO_SHOT = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,8 @@ class ReferenceSource:
         Names of the personas, `""` for zero-shot; participants' ids when `kind` is `participant`.
     values
         Discrete scales: option probabilities, shape `(n_problems, n_personas, n_levels)`, each row summing to one.
-        Continuous: draws, shape `(n_problems, n_personas, n_draws)`. NaN where missing.
+        Continuous: draws, shape `(n_problems, n_personas, n_draws)`, NaN after the last where there are fewer. NaN
+        where missing.
     kind
         What the second axis is.
     """
@@ -76,14 +75,18 @@ class ReferenceSource:
         """Zero-shot values, or the mean over personas where there is no zero-shot, shape `(n_problems, m)`."""
         if ZERO_SHOT in self.personas:
             return self.values[:, self.personas.index(ZERO_SHOT)]
-        return _mean(self.values, axis=1)
+        return mean_of_known(self.values, axis=1)
+
+    def gaps(self) -> npt.NDArray[np.bool_]:
+        """Problems without any base answer, shape `(n_problems,)`; fewer draws than elsewhere are no gap."""
+        return np.asarray(np.isnan(self.base()).all(axis=1))
 
     def persona_mean(self) -> FloatArray | None:
         """Mean over the personas other than zero-shot, shape `(n_problems, m)`; None without personas."""
         others = [place for place, persona in enumerate(self.personas) if persona != ZERO_SHOT]
         if not others or len(others) == len(self.personas):
             return None
-        return _mean(self.values[:, others], axis=1)
+        return mean_of_known(self.values[:, others], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,33 +142,8 @@ class References:
             Where the answers come from; the columns `model`, and `revision`, `prompt`, `temperature` where they hold
             one value for a model, win.
         """
-        if "problem" not in frame.columns:
-            frame = frame.rename(columns={"task": "problem"})
-        # Rows are looked up by label below, and a concatenated frame repeats its labels.
-        frame = require_rows(frame, "references").reset_index(drop=True)
-        require_columns(frame, ("problem",), "references")
-        for column in {"problem", "model"} & set(frame.columns):
-            if frame[column].isna().any():
-                row = int(np.flatnonzero(frame[column].isna())[0])
-                raise DataError(f"column {column!r} of references is empty in row {row}; fill it or drop the row.")
-        problems = pd.Index(frame["problem"].unique(), name="problem")
-        models = frame["model"].astype(str) if "model" in frame.columns else pd.Series(name, frame.index)
-        sources, notes = [], []
-        for model, rows in frame.groupby(models, sort=False):
-            kind = _kind(rows)
-            persona = rows[kind].map(_persona) if kind in rows.columns else pd.Series(ZERO_SHOT, rows.index)
-            names = tuple(sorted(persona.unique()))
-            cell = (problems.get_indexer(rows["problem"]), pd.Index(names).get_indexer(persona))
-            values, lost = _values(rows, cell, (len(problems), len(names)), scale)
-            if lost:
-                notes.append(f"{model}: {lost} of {len(rows)} answers empty or outside the scale, taken as missing")
-            where = (
-                str(_only(rows, "revision", revision)),
-                str(_only(rows, "prompt", prompt)),
-                _temperature(rows, temperature),
-            )
-            sources.append(ReferenceSource(str(model), *where, problems, names, values, kind))
-        return cls(scale, tuple(sources), tuple(notes))
+        tables, notes = parse(frame, scale, name, revision, prompt, temperature)
+        return cls(scale, tuple(ReferenceSource(*vars(table).values()) for table in tables), tuple(notes))
 
     @classmethod
     def read(cls, path: str | Path, *, scale: Scale, **where: str) -> References:
@@ -216,7 +194,7 @@ class References:
         if len(unknown):
             raise MissingReferenceError(
                 f"problem {shown(unknown[0])} ({len(unknown)} such) has no reference; "
-                "ask the LLM for it or leave it out."
+                f"ask the LLM for it or leave it out.{id_hint(unknown[0], self.problems)}"
             )
         return replace(self, sources=tuple(source.reindex(wanted) for source in self.sources))
 
@@ -243,16 +221,20 @@ class References:
         return chosen.values[:, chosen.personas.index(persona)]
 
     def expected(self) -> FloatArray:
-        """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`."""
+        """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`; labels raise."""
+        if isinstance(self.scale, Categorical):
+            raise DataError("labels have no expected value; take probabilities() instead.")
         each = [
-            _mean(source.base(), axis=1) if isinstance(self.scale, Continuous) else source.base() @ self.scale.values
+            mean_of_known(source.base(), axis=1)
+            if isinstance(self.scale, Continuous)
+            else source.base() @ self.scale.values
             for source in self.sources
         ]
-        return _mean(np.stack(each, axis=1), axis=1)
+        return mean_of_known(np.stack(each, axis=1), axis=1)
 
     def missing(self) -> pd.DataFrame:
         """Problem and source of every missing base answer."""
-        gaps = np.stack([np.isnan(source.base()).any(axis=1) for source in self.sources], axis=1)
+        gaps = np.stack([source.gaps() for source in self.sources], axis=1)
         problem, source = np.nonzero(gaps)
         return pd.DataFrame({"problem": self.problems[problem], "source": np.array(self.names, dtype=object)[source]})
 
@@ -279,8 +261,7 @@ class References:
             raise DataError(f"policy={policy!r}: give 'error', 'panel' or 'mean'.")
         filled = []
         for source in self.sources:
-            base = source.base()
-            hole = np.asarray(np.isnan(base).any(axis=1))
+            hole = source.gaps()
             stand_in = self._stand_in(source, policy, hole)
             if np.isnan(stand_in[hole]).any():
                 problem = self.problems[np.flatnonzero(hole & np.isnan(stand_in).any(axis=1))[0]]
@@ -309,7 +290,7 @@ class References:
         if not others:
             return np.full_like(base, np.nan)
         if not isinstance(self.scale, Continuous):
-            return np.broadcast_to(_mean(np.concatenate(others, axis=1), axis=1), base.shape)
+            return np.broadcast_to(mean_of_known(np.concatenate(others, axis=1), axis=1), base.shape)
         pooled = np.concatenate([each.reshape(len(each), -1) for each in others], axis=1)
         stand_in = np.full((len(pooled), base.shape[1]), np.nan)
         there = ~np.isnan(pooled).all(axis=1)
@@ -345,14 +326,6 @@ class References:
         raise DataError(f"file {str(path)!r}: the suffix must be .csv, .csv.gz or .parquet.")
 
 
-def _mean(values: FloatArray, axis: int) -> FloatArray:
-    """Mean over what is there; NaN, without a warning, where nothing is."""
-    there = ~np.isnan(values)
-    count = there.sum(axis=axis)
-    total = np.where(there, values, 0.0).sum(axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 def _require_distributions(source: ReferenceSource, labels: tuple[str, ...]) -> None:
     """Raise `DataError` unless every row is missing or a distribution over these levels."""
     values = source.values
@@ -369,121 +342,3 @@ def _require_distributions(source: ReferenceSource, labels: tuple[str, ...]) -> 
             f"values of {source.name!r}, problem {shown(source.problems[problem[0]])}: not probabilities that sum to "
             "one; normalise them, or leave the whole row NaN."
         )
-
-
-def _kind(rows: pd.DataFrame) -> Kind:
-    """Personas or twins of participants: a panel's frame has both columns, and a source fills one."""
-    if "participant" not in rows.columns:
-        return "persona"
-    return "participant" if "persona" not in rows.columns or rows["participant"].notna().any() else "persona"
-
-
-def _persona(who: object) -> str:
-    """A persona's name or a participant's id as text; empty is zero-shot."""
-    return ZERO_SHOT if pd.isna(who) else _as_label(who)  # type: ignore[call-overload]
-
-
-def _only(rows: pd.DataFrame, column: str, default: object) -> object:
-    """The one value of a column, or the default where the column is absent, empty or of several values."""
-    values = list(rows[column].dropna().unique()) if column in rows.columns else []
-    return values[0] if len(values) == 1 else default
-
-
-def _temperature(rows: pd.DataFrame, default: float) -> float:
-    """The one temperature of a source; text raises."""
-    value = _only(rows, "temperature", default)
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"column 'temperature' of references: {shown(value)} is not a number; correct it.") from error
-
-
-def _values(
-    rows: pd.DataFrame,
-    cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
-    shape: tuple[int, int],
-    scale: Scale,
-) -> tuple[FloatArray, int]:
-    """Values of one source, and how many answers were lost."""
-    if "answer" not in rows.columns:
-        return _probability_columns(rows, cell, shape, scale)
-    if isinstance(scale, Continuous):
-        answers = pd.to_numeric(rows["answer"], errors="coerce").to_numpy(dtype=float)
-        good = np.isfinite(answers) & (answers >= scale.low) & (answers <= scale.high)
-        flat = cell[0] * shape[1] + cell[1]
-        draw = pd.Series(flat).groupby(flat).cumcount().to_numpy()
-        values = np.full((*shape, int(draw.max()) + 1), np.nan)
-        values[cell[0][good], cell[1][good], draw[good]] = answers[good]
-        return values, int((~good).sum())
-    codes = _level_codes(rows["answer"], scale)
-    good = codes >= 0
-    counts = np.zeros((*shape, scale.n_levels))
-    np.add.at(counts, (cell[0][good], cell[1][good], codes[good]), 1.0)
-    total = counts.sum(axis=-1, keepdims=True)
-    return np.where(total > 0, counts / np.maximum(total, 1.0), np.nan), int((~good).sum())
-
-
-def _probability_columns(
-    rows: pd.DataFrame,
-    cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
-    shape: tuple[int, int],
-    scale: Scale,
-) -> tuple[FloatArray, int]:
-    """Values from columns `p_LABEL`."""
-    if isinstance(scale, Continuous):
-        raise DataError("table 'references' needs a column 'answer' on a continuous scale; add the LLM's draws.")
-    columns = [f"p_{label}" for label in scale.labels]
-    if not any(column in rows.columns for column in columns):
-        raise DataError(
-            f"table 'references' has neither a column 'answer' nor columns {', '.join(map(repr, columns))}; it has "
-            f"{', '.join(map(repr, rows.columns))}. Add the LLM's answers or its option probabilities."
-        )
-    require_columns(rows, columns, "references")
-    repeated = pd.Series(cell[0] * shape[1] + cell[1]).duplicated().to_numpy()
-    if repeated.any():
-        problem = rows["problem"].iloc[int(np.flatnonzero(repeated)[0])]
-        raise DataError(
-            f"columns {columns[0]!r} to {columns[-1]!r}: problem {shown(problem)} has two or more rows of one model "
-            f"and persona ({int(repeated.sum())} such rows); keep one, or average them."
-        )
-    probs = np.stack([_number_column(rows[column], column) for column in columns], axis=1)
-    absent = np.asarray(np.isnan(probs).all(axis=1))
-    wrong = ~absent & ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, atol=1e-4))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise DataError(
-            f"columns {columns[0]!r} to {columns[-1]!r}: row {row} holds {np.round(probs[row], 4).tolist()}, "
-            "which are not probabilities that sum to one; correct them or leave all of them empty."
-        )
-    values = np.full((*shape, scale.n_levels), np.nan)
-    total = probs.sum(axis=1, keepdims=True)
-    values[cell] = probs / np.where(absent[:, None], 1.0, total)
-    return values, int(absent.sum())
-
-
-def _number_column(column: pd.Series, name: str) -> FloatArray:
-    """Floats of a column, NaN where empty; text raises."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = numbers.isna() & column.notna()
-    if wrong.any():
-        raise DataError(
-            f"column {name!r} of references: {column[wrong].iloc[0]!r} is not a number; correct it or leave it empty."
-        )
-    return numbers.to_numpy(dtype=float, na_value=np.nan)
-
-
-def _level_codes(answers: pd.Series, scale: Ordinal | Categorical) -> npt.NDArray[np.int64]:
-    """Level of each answer, -1 off the scale; numbers compare as numbers, labels as text."""
-    if isinstance(scale, Ordinal):
-        numbers = pd.to_numeric(answers, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        return pd.Index(scale.values).get_indexer(pd.Index(numbers)).astype(np.int64)
-    text = answers.astype(object).map(_as_label)
-    codes = pd.Index(scale.labels, dtype=object).get_indexer(pd.Index(text, dtype=object))
-    return np.where(answers.isna(), -1, codes).astype(np.int64)
-
-
-def _as_label(answer: object) -> str:
-    """A label as text; a whole float loses its `.0`, so that 1.0 read from a file matches "1"."""
-    if isinstance(answer, float | np.floating) and float(answer).is_integer():
-        return str(int(answer))
-    return str(answer)

@@ -67,13 +67,18 @@ class Ordinal:
         """The levels as a person would write them."""
         return tuple(f"{level:g}" for level in self.levels)
 
-    def encode(self, answers: Sequence[Any] | npt.ArrayLike, name: str = "response") -> FloatArray:
-        """Codes `0..n_levels-1` of `answers`, shape `(n,)`; raises `DataError` on any other answer."""
-        numbers = _numbers(answers, name)
+    def encode(
+        self,
+        answers: Sequence[Any] | npt.ArrayLike,
+        name: str = "response",
+        rows: Sequence[Any] | pd.Index | None = None,
+    ) -> FloatArray:
+        """Codes `0..n_levels-1` of `answers`, shape `(n,)`; raises `DataError` on any other, by its name in `rows`."""
+        numbers = _numbers(answers, name, rows, "; or declare categories, LABEL,LABEL,...")
         codes = np.searchsorted(self.values, numbers).clip(0, self.n_levels - 1)
         wrong = self.values[codes] != numbers
         if wrong.any():
-            raise DataError(_outside(name, numbers, wrong, f"one of {', '.join(self.labels)}"))
+            raise DataError(_outside(name, numbers, wrong, f"one of {', '.join(self.labels)}", rows))
         return codes.astype(np.float64)
 
     def decode(self, codes: npt.ArrayLike) -> FloatArray:
@@ -117,14 +122,22 @@ class Categorical:
         """The labels."""
         return self.levels
 
-    def encode(self, answers: Sequence[Any] | npt.ArrayLike, name: str = "response") -> FloatArray:
-        """Codes of `answers`, shape `(n,)`; raises `DataError` on an unknown label."""
+    def encode(
+        self,
+        answers: Sequence[Any] | npt.ArrayLike,
+        name: str = "response",
+        rows: Sequence[Any] | pd.Index | None = None,
+    ) -> FloatArray:
+        """Codes of `answers`, shape `(n,)`; raises `DataError` on an unknown label, by its name in `rows`."""
         table = {level: code for code, level in enumerate(self.levels)}
         given = [_label(answer) for answer in np.asarray(answers, dtype=object).ravel()]
         codes = np.array([table.get(label, -1) for label in given], dtype=np.float64)
         wrong = codes < 0
         if wrong.any():
-            raise DataError(_outside(name, given, wrong, f"one of {', '.join(self.levels)}"))
+            first = given[int(np.flatnonzero(wrong)[0])].strip().casefold()
+            near = next((level for level in self.levels if level.strip().casefold() == first), None)
+            hint = "" if near is None else f" Did you mean {near!r}?"
+            raise DataError(_outside(name, given, wrong, f"one of {', '.join(self.levels)}", rows) + hint)
         return codes
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.object_]:
@@ -152,12 +165,17 @@ class Continuous:
         if not self.low < self.high:
             raise DataError(f"low={self.low:g}, high={self.high:g}: low must be below high.")
 
-    def encode(self, answers: Sequence[Any] | npt.ArrayLike, name: str = "response") -> FloatArray:
-        """The answers as floats, shape `(n,)`; raises `DataError` outside the bounds."""
-        numbers = _numbers(answers, name)
+    def encode(
+        self,
+        answers: Sequence[Any] | npt.ArrayLike,
+        name: str = "response",
+        rows: Sequence[Any] | pd.Index | None = None,
+    ) -> FloatArray:
+        """The answers as floats, shape `(n,)`; raises `DataError` outside the bounds, by its name in `rows`."""
+        numbers = _numbers(answers, name, rows)
         wrong = (numbers < self.low) | (numbers > self.high)
         if wrong.any():
-            raise DataError(_outside(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]"))
+            raise DataError(_outside(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]", rows))
         return numbers
 
     def decode(self, codes: npt.ArrayLike) -> FloatArray:
@@ -176,8 +194,13 @@ def parse_scale(text: str) -> Scale:
     >>> parse_scale("1:3")
     Ordinal(levels=(1.0, 2.0, 3.0))
     """
-    if match := re.fullmatch(r"(-?\d+):(-?\d+)", text):
-        return Ordinal.range(int(match[1]), int(match[2]))
+    if match := re.fullmatch(r"\s*(-?\d+)\s*(?::|-|\.\.|\bto\b)\s*(-?\d+)\s*", text):
+        low, high = int(match[1]), int(match[2])
+        if ":" not in text or low >= high:
+            raise DataError(
+                f"scale={text!r}: write LOW:HIGH, the lower first, such as {min(low, high)}:{max(low, high)}."
+            )
+        return Ordinal.range(low, high)
     if match := re.fullmatch(r"continuous(?::(-?[\d.]+):(-?[\d.]+))?", text):
         return Continuous(float(match[1]), float(match[2])) if match[1] else Continuous()
     if "," in text:
@@ -206,13 +229,15 @@ def scale_from_dict(saved: dict[str, Any]) -> Scale:
     raise DataError(f"scale kind {saved.get('kind')!r} is unknown; known: ordinal, categorical, continuous.")
 
 
-def _numbers(answers: Sequence[Any] | npt.ArrayLike, name: str) -> FloatArray:
+def _numbers(
+    answers: Sequence[Any] | npt.ArrayLike, name: str, rows: Sequence[Any] | pd.Index | None, more: str = ""
+) -> FloatArray:
     """Floats of `answers`; text, missing and infinite values raise."""
     raw = np.asarray(answers, dtype=object).ravel()
     numbers = pd.to_numeric(pd.Series(raw), errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
-        raise DataError(_outside(name, raw, wrong, "a finite number"))
+        raise DataError(_outside(name, raw, wrong, f"a finite number{more}", rows))
     return numbers
 
 
@@ -223,12 +248,20 @@ def _label(answer: Any) -> str:
     return str(answer)
 
 
-def _outside(name: str, answers: Any, wrong: npt.NDArray[np.bool_], allowed: str) -> str:
-    """Message about the first wrong answer and how many there are."""
-    first = int(np.flatnonzero(wrong)[0])
-    value = answers[first]
-    shown = f"{value:g}" if isinstance(value, float | np.floating) else repr(value)
+def _outside(
+    name: str, answers: Any, wrong: npt.NDArray[np.bool_], allowed: str, rows: Sequence[Any] | pd.Index | None
+) -> str:
+    """Message about the first wrong answer, how many there are, and which others."""
+    places = np.flatnonzero(wrong)
+    first = int(places[0])
+    kinds = list(dict.fromkeys(_shown(answers[place]) for place in places[:10_000]))
+    also = f"; also {', '.join(kinds[1:5])}{', ...' if len(kinds) > 5 else ''}" if len(kinds) > 1 else ""
+    row = first if rows is None else rows[first]
     return (
-        f"column {name!r}: answer {shown} (row {first}, {int(wrong.sum())} such rows) is not {allowed}. "
+        f"column {name!r}: answer {kinds[0]} (row {row}, {len(places)} such rows{also}) is not {allowed}. "
         "Correct or drop these rows, or declare another scale."
     )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else repr(value)

@@ -1,0 +1,213 @@
+"""References from a long frame: one row a draw, or one column a level, of one LLM or of several.
+
+An answer that is empty or outside the scale is missing, and counted; nothing is made up for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .errors import DataError
+from .models.scales import Categorical, Continuous, Ordinal, Scale
+from .tables import require_columns, require_rows, shown
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Kind: TypeAlias = Literal["persona", "participant"]
+
+ZERO_SHOT = ""
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """One LLM's answers as they were read; the attributes are those of `ReferenceSource`, in its order."""
+
+    name: str
+    revision: str
+    prompt: str
+    temperature: float
+    problems: pd.Index
+    personas: tuple[str, ...]
+    values: FloatArray
+    kind: Kind
+
+
+def parse(
+    frame: pd.DataFrame, scale: Scale, name: str, revision: str, prompt: str, temperature: float
+) -> tuple[list[SourceTable], list[str]]:
+    """The sources of a frame, and notes on what was lost; arguments as in `References.from_frame`."""
+    frame = _named(require_rows(frame, "references"))
+    require_columns(frame, ("problem",), "references")
+    for column in ("problem", "model"):
+        if column in frame.columns and frame[column].isna().any():
+            row = frame.index[frame[column].isna()][0]
+            raise DataError(f"column {column!r} of references is empty in row {row}; fill it or drop the row.")
+    # Rows are looked up by label below, and a concatenated frame repeats its labels.
+    row_names = frame.index
+    frame = frame.reset_index(drop=True)
+    problems = pd.Index(frame["problem"].unique(), name="problem")
+    models = frame["model"].astype(str) if "model" in frame.columns else pd.Series(name, frame.index)
+    sources, notes = [], []
+    for model, rows in frame.groupby(models, sort=False):
+        kind = _kind(rows)
+        persona = rows[kind].map(_persona) if kind in rows.columns else pd.Series(ZERO_SHOT, rows.index)
+        names = tuple(sorted(persona.unique()))
+        cell = (problems.get_indexer(rows["problem"]), pd.Index(names).get_indexer(persona))
+        values, lost = _values(rows, cell, (len(problems), len(names)), scale, row_names)
+        if lost:
+            notes.append(f"{model}: {lost} of {len(rows)} answers empty or outside the scale, taken as missing")
+        where = (
+            str(_only(rows, "revision", revision)),
+            str(_only(rows, "prompt", prompt)),
+            _temperature(rows, temperature),
+        )
+        sources.append(SourceTable(str(model), *where, problems, names, values, kind))
+    return sources, notes
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns by their own names, whatever their case and blanks; `task` is a problem. Text ids lose their blanks."""
+    folded = {str(column).strip().casefold(): column for column in reversed(frame.columns)}
+    wanted = ("problem", "model", "persona", "participant", "answer", "revision", "prompt", "temperature")
+    names = {folded[name]: name for name in wanted if name not in frame.columns and name in folded}
+    if "problem" not in frame.columns and "problem" not in names.values() and "task" in folded:
+        names[folded["task"]] = "problem"
+    frame = frame.rename(columns=names)
+    if "problem" in frame.columns and not pd.api.types.is_numeric_dtype(frame["problem"]):
+        stripped = frame["problem"].map(lambda each: each.strip() if isinstance(each, str) else each)
+        frame = frame.assign(problem=stripped)
+    return frame
+
+
+def mean_of_known(values: FloatArray, axis: int) -> FloatArray:
+    """Mean over what is there; NaN, without a warning, where nothing is."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=axis)
+    total = np.where(there, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _kind(rows: pd.DataFrame) -> Kind:
+    """Personas or twins of participants: a panel's frame has both columns, and a source fills one."""
+    if "participant" not in rows.columns:
+        return "persona"
+    return "participant" if "persona" not in rows.columns or rows["participant"].notna().any() else "persona"
+
+
+def _persona(who: object) -> str:
+    """A persona's name or a participant's id as text; empty is zero-shot."""
+    return ZERO_SHOT if pd.isna(who) else _as_label(who)  # type: ignore[call-overload]
+
+
+def _only(rows: pd.DataFrame, column: str, default: object) -> object:
+    """The one value of a column, or the default where the column is absent, empty or of several values."""
+    values = list(rows[column].dropna().unique()) if column in rows.columns else []
+    return values[0] if len(values) == 1 else default
+
+
+def _temperature(rows: pd.DataFrame, default: float) -> float:
+    """The one temperature of a source; text raises."""
+    value = _only(rows, "temperature", default)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column 'temperature' of references: {shown(value)} is not a number; correct it.") from error
+
+
+def _values(
+    rows: pd.DataFrame,
+    cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    shape: tuple[int, int],
+    scale: Scale,
+    row_names: pd.Index,
+) -> tuple[FloatArray, int]:
+    """Values of one source, and how many answers were lost."""
+    if "answer" not in rows.columns:
+        return _probability_columns(rows, cell, shape, scale, row_names)
+    if isinstance(scale, Continuous):
+        answers = pd.to_numeric(rows["answer"], errors="coerce").to_numpy(dtype=float)
+        good = np.isfinite(answers) & (answers >= scale.low) & (answers <= scale.high)
+        flat = cell[0] * shape[1] + cell[1]
+        # Only what was answered is a draw: one LLM may have answered some problems more often than others.
+        draw = pd.Series(flat[good]).groupby(flat[good]).cumcount().to_numpy()
+        values = np.full((*shape, int(draw.max(initial=0)) + 1), np.nan)
+        values[cell[0][good], cell[1][good], draw] = answers[good]
+        return values, int((~good).sum())
+    codes = _level_codes(rows["answer"], scale)
+    good = codes >= 0
+    counts = np.zeros((*shape, scale.n_levels))
+    np.add.at(counts, (cell[0][good], cell[1][good], codes[good]), 1.0)
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, counts / np.maximum(total, 1.0), np.nan), int((~good).sum())
+
+
+def _probability_columns(
+    rows: pd.DataFrame,
+    cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    shape: tuple[int, int],
+    scale: Scale,
+    row_names: pd.Index,
+) -> tuple[FloatArray, int]:
+    """Values from columns `p_LABEL`."""
+    if isinstance(scale, Continuous):
+        raise DataError("table 'references' needs a column 'answer' on a continuous scale; add the LLM's draws.")
+    columns = [f"p_{label}" for label in scale.labels]
+    if not any(column in rows.columns for column in columns):
+        raise DataError(
+            f"table 'references' has neither a column 'answer' nor columns {', '.join(map(repr, columns))}; it has "
+            f"{', '.join(map(repr, rows.columns))}. Add the LLM's answers or its option probabilities."
+        )
+    require_columns(rows, columns, "references")
+    repeated = pd.Series(cell[0] * shape[1] + cell[1]).duplicated().to_numpy()
+    if repeated.any():
+        problem = rows["problem"].iloc[int(np.flatnonzero(repeated)[0])]
+        raise DataError(
+            f"columns {columns[0]!r} to {columns[-1]!r}: problem {shown(problem)} has two or more rows of one model "
+            f"and persona ({int(repeated.sum())} such rows); keep one, or average them."
+        )
+    probs = np.stack([_number_column(rows[column], column) for column in columns], axis=1)
+    absent = np.asarray(np.isnan(probs).all(axis=1))
+    wrong = ~absent & ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, atol=1e-4))
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        row = row_names[rows.index[place]]
+        raise DataError(
+            f"columns {columns[0]!r} to {columns[-1]!r}: row {row} holds {np.round(probs[place], 4).tolist()}, "
+            "which are not probabilities that sum to one; correct them or leave all of them empty."
+        )
+    values = np.full((*shape, scale.n_levels), np.nan)
+    total = probs.sum(axis=1, keepdims=True)
+    values[cell] = probs / np.where(absent[:, None], 1.0, total)
+    return values, int(absent.sum())
+
+
+def _number_column(column: pd.Series, name: str) -> FloatArray:
+    """Floats of a column, NaN where empty; text raises."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        raise DataError(
+            f"column {name!r} of references: {column[wrong].iloc[0]!r} is not a number; correct it or leave it empty."
+        )
+    return numbers.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _level_codes(answers: pd.Series, scale: Ordinal | Categorical) -> npt.NDArray[np.int64]:
+    """Level of each answer, -1 off the scale; numbers compare as numbers, labels as text."""
+    if isinstance(scale, Ordinal):
+        numbers = pd.to_numeric(answers, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        return pd.Index(scale.values).get_indexer(pd.Index(numbers)).astype(np.int64)
+    text = answers.astype(object).map(_as_label)
+    codes = pd.Index(scale.labels, dtype=object).get_indexer(pd.Index(text, dtype=object))
+    return np.where(answers.isna(), -1, codes).astype(np.int64)
+
+
+def _as_label(answer: object) -> str:
+    """A label as text; a whole float loses its `.0`, so that 1.0 read from a file matches "1"."""
+    if isinstance(answer, float | np.floating) and float(answer).is_integer():
+        return str(int(answer))
+    return str(answer)

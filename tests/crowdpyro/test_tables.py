@@ -1,0 +1,209 @@
+"""Files as spreadsheets write them are read, or refused with a message that leads on."""
+
+from __future__ import annotations
+
+import gzip
+
+import pandas as pd
+import pytest
+
+from crowdpyro import CrowdData, DataError, MissingReferenceError, Ordinal, References, parse_scale
+from crowdpyro.tables import close_match, read_table
+
+PLAIN = "problem,age\na,1\nb,2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plain.csv", PLAIN.encode()),
+        ("mark.csv", PLAIN.encode("utf-8-sig")),
+        ("unicode.csv", PLAIN.replace(",", "\t").encode("utf-16")),
+        ("semicolons.csv", PLAIN.replace(",", ";").encode()),
+        ("tabs.csv", PLAIN.replace(",", "\t").encode()),
+        ("windows.csv", PLAIN.replace("\n", "\r\n").encode()),
+        ("quoted.csv", b'"problem","age"\n"a",1\n"b",2\n'),
+        ("blanks.csv", b" problem , age\n a ,1\nb, 2\n"),
+        ("empty_column.csv", b"problem,age,,\na,1,,\nb,2,,\n"),
+        ("trailing.csv", b"problem,age\na,1\nb,2\n\n,\n,\n"),
+        ("packed.csv.gz", gzip.compress(PLAIN.encode())),
+    ],
+)
+def test_what_spreadsheets_write_is_one_table(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    frame = read_table(tmp_path / name)
+    assert {name: column.tolist() for name, column in frame.items()} == {"problem": ["a", "b"], "age": [1, 2]}
+    assert frame.index.tolist() == [2, 3]
+
+
+def test_decimal_commas_are_numbers_only_between_semicolons(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("problem;x;y;z\na;1,5;2,5;3\nb;;text;4\nc;-2;1,0;5\n")
+    frame = read_table(path)
+    assert frame["x"].tolist()[::2] == [1.5, -2.0]
+    assert frame["x"].isna().tolist() == [False, True, False]
+    assert frame["y"].tolist() == ["2,5", "text", "1,0"]
+    assert frame["z"].tolist() == [3, 4, 5]
+    path.write_text('problem,x\na,"1,5"\n')
+    assert read_table(path)["x"].tolist() == ["1,5"]
+
+
+def test_rows_are_those_of_the_spreadsheet(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('problem,text\na,"two\nlines"\n\nb,one\n')
+    assert read_table(path).index.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.xlsx", b"PK", "is a spreadsheet; save its sheet as CSV UTF-8"),
+        ("a.ods", b"PK", "is a spreadsheet; save its sheet as CSV UTF-8"),
+        ("a.txt", b"a", "the suffix must be one of .csv"),
+        ("a.csv", "problem,größe\na,ü\n".encode("latin-1"), "is not UTF-8 text .*; save it as CSV UTF-8"),
+        ("a.csv", b"problem,age,age\na,1,2\n", "column 'age' stands there twice or more; keep one"),
+        ("a.csv", b",problem\n0,a\n1,b\n", "column number 1 has no name; name it in the first row or delete it"),
+        ("a.csv", b"", "cannot be read as a table"),
+        ("a.csv", b"problem,age\n", "has no rows; give at least one"),
+        ("a.csv", b"problem,age\n,\n,\n", "has no rows; give at least one"),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_do(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"(?s){name}.*{words}"):
+        read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "meant"),
+    [
+        ("response", ["respnse", "age"], "respnse"),
+        ("participant", ["participant_id"], "participant_id"),
+        ("problem", ["Problem ID", "text"], "Problem ID"),
+        ("text", ["Text of item"], "Text of item"),
+        ("response", ["age", "home"], None),
+    ],
+)
+def test_a_near_name_is_suggested(wanted, there, meant):
+    assert close_match(wanted, there) == meant
+
+
+def test_a_walk_from_two_messy_files_to_data(tmp_path):
+    """Every stop names what is wrong; each mend is what its message asks for."""
+    answers = (
+        "\ufeffItem ;Participant;respnse;Time\n"
+        "1;p1;4;10:00\n2;p1;2;10:01\n1;p2 ;agree;10:02\n2;p2;7;10:03\n;;;\n1;p3;;10:04\n2;p4;3;10:05\n"
+    )
+    items = "\ufeffproblem;text\n1;I like parties\n2;\n"
+    folks = "participant;age;home\np1;34,5;town\np2;;land\np3;61;None\n"
+    paths = {name: tmp_path / f"{name}.csv" for name in ("answers", "items", "folks")}
+
+    def stop(words):
+        for name, text in (("answers", answers), ("items", items), ("folks", folks)):
+            paths[name].write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=words):
+            CrowdData.read(paths["answers"], paths["items"], paths["folks"], scale=Ordinal.range(1, 5))
+
+    stop("'responses' lacks column 'problem', 'response'; it has 'Item'.*Rename")
+    answers = answers.replace("Item", "Problem")
+    stop("lacks column 'response'; .* Did you mean 'respnse'. Rename it")
+    answers = answers.replace("respnse", "Response")
+    stop("column 'text' of problems is empty for problem 2")
+    items = items.replace("2;\n", "2;I like books\n")
+    stop("'response': answer 'agree' .row 4, 1 such rows. is not a finite number; or declare categories")
+    answers = answers.replace("agree", "4")
+    stop("'response': answer 7 .row 5, 1 such rows. is not one of 1, 2, 3, 4, 5")
+    answers = answers.replace("2;p2;7", "2;p2;5")
+    stop("'participant' of responses: 'p4' .row 8, 1 such. has no row in participants; add it there")
+    answers = answers.replace("p4", "p3")
+    for name, text in (("answers", answers), ("items", items), ("folks", folks)):
+        paths[name].write_text(text, encoding="utf-8")
+    data = CrowdData.read(paths["answers"], paths["items"], paths["folks"], scale=Ordinal.range(1, 5))
+    assert data.n_answers == 5
+    assert data.participants["age"].tolist() == [34.5, 47.75, 61.0]
+    assert data.participants["home"].tolist() == ["town", "land", "None"]
+    notes = " ".join(data.report)
+    for words in ("not used: Time", "1 empty responses", "'age': 1 missing"):
+        assert words in notes
+
+
+def frames(**changes):
+    tables = {
+        "responses": pd.DataFrame({"problem": ["a", "b"], "participant": ["p", "q"], "response": [1, 5]}),
+        "problems": pd.DataFrame({"problem": ["a", "b"], "text": ["x", "y"]}),
+        "participants": pd.DataFrame({"participant": ["p", "q"], "age": [1.0, 2.0]}),
+    }
+    return {name: tables[name].assign(**changes.get(name, {})) for name in tables}
+
+
+def build(scale="1:5", **changes):
+    tables = frames(**changes)
+    return CrowdData.from_frames(*tables.values(), scale=parse_scale(scale))
+
+
+def test_numbers_and_their_text_are_joined_and_said():
+    data = build(responses={"problem": [1, 2]}, problems={"problem": ["1", "2"]})
+    assert data.problem_code.tolist() == [0, 1]
+    assert data.report == ("column 'problem': numbers in one table, text in the other; joined as text",)
+    data = build(responses={"participant": ["1", "2"]}, participants={"participant": [1.0, 2.0]})
+    assert data.participant_code.tolist() == [0, 1]
+
+
+def test_blanks_around_ids_are_nothing():
+    data = build(responses={"participant": ["p ", " q"]}, problems={"problem": ["a ", "b"]})
+    assert data.problems.index.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"responses": {"problem": [7, 8]}, "problems": {"problem": ["007", "008"]}}, "7 .row 0, 2 such. has no row"),
+        ({"responses": {"problem": ["item1", "b"]}, "problems": {"problem": ["item-1", "b"]}}, "Did you mean 'item-1'"),
+        ({"problems": {"problem": ["a", "a "]}}, "'problem' of problems: 'a' stands there twice or more .rows 0, 1."),
+        ({"responses": {"problem": "a", "participant": "p"}}, "answered 'a' more than once .rows 0, 1; 1 such rows"),
+        ({"responses": {"response": [9, 1]}}, "answer 9 .row 0, 1 such rows. is not one of 1, 2, 3, 4, 5"),
+        ({"responses": {"response": [9, 8]}}, "answer 9 .row 0, 2 such rows; also 8. is not one of"),
+        ({"scale": "yes,no", "responses": {"response": ["Yes ", "no"]}}, "'Yes ' .*Did you mean 'yes'"),
+        (
+            {"participants": {"age": pd.to_datetime(["2000-01-01", "2001-01-01"])}},
+            "column 'age' of participants holds dates, such as 2000-01-01.*turn it into a number",
+        ),
+        (
+            {"participants": {"age": [1.0, None], "age_missing": [0, 1]}},
+            "column 'age' of participants has gaps, .* 'age_missing' .*rename or drop",
+        ),
+    ],
+)
+def test_mistakes_in_frames_are_named(changes, words):
+    with pytest.raises(DataError, match=words):
+        build(**changes)
+
+
+def test_a_column_in_which_everybody_differs_is_no_trait():
+    people = pd.DataFrame({"participant": range(80), "email": [f"{k}@x" for k in range(80)]})
+    answers = pd.DataFrame({"problem": "a", "participant": range(80), "response": 1})
+    problems = pd.DataFrame({"problem": ["a"], "text": ["x"]})
+    with pytest.raises(DataError, match="column 'email' .*has 80 different texts among 80 people.*Group it"):
+        CrowdData.from_frames(answers, problems, people, scale=Ordinal.range(1, 5))
+
+
+@pytest.mark.parametrize("text", ["5:1", "1:1", "1-5", "1..5", "1 to 5", "", "a", ":", "1:"])
+def test_scales_are_written_one_way(text):
+    with pytest.raises(DataError, match=rf"scale='{text}': write LOW:HIGH"):
+        parse_scale(text)
+
+
+def test_fewer_draws_of_one_problem_are_no_gap_and_labels_have_no_mean():
+    frame = pd.DataFrame({"Problem": ["a", "a", "a", "b ", "b"], "answer": [1.0, 2.0, 6.0, None, 5.0]})
+    references = References.from_frame(frame, scale=parse_scale("continuous"))
+    assert references.missing().empty
+    assert references.expected().tolist() == [3.0, 5.0]
+    labels = References.from_frame(pd.DataFrame({"problem": ["a"], "answer": ["x"]}), scale=parse_scale("x,y"))
+    with pytest.raises(DataError, match="labels have no expected value; take probabilities"):
+        labels.expected()
+
+
+def test_references_of_other_ids_say_why():
+    references = References.from_frame(pd.DataFrame({"problem": [1, 2], "answer": [3, 4]}), scale=Ordinal.range(1, 5))
+    with pytest.raises(MissingReferenceError, match="problem '1' .*numbers in one table and text in the other"):
+        references.select(["1", "2"])
