@@ -97,7 +97,7 @@ def _read_csv(path: Path, labels: Iterable[str]) -> pd.DataFrame:
         names=[name or place for place, name in enumerate(names)],
     )
     frame.index = _file_rows(len(frame))
-    for name in list(frame.columns):
+    for name in list[Any](frame.columns):
         if pd.api.types.is_object_dtype(frame[name]) or pd.api.types.is_string_dtype(frame[name]):
             text = frame[name].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
             text = text.where(text != "", None)
