@@ -122,9 +122,10 @@ class CrowdLLM:
         ModelError
             When the checkpoint belongs to another fit; when the loss is not finite.
         """
-        from .inference.runtime import seeded
+        from .inference.runtime import seeded, usable_device
         from .inference.training import fit
 
+        usable_device(self.device)
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
         references = self._references(references, data.problems, data.scale)

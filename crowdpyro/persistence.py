@@ -6,15 +6,17 @@ The JSON holds the training profiles, which crowds are recruited from: a saved m
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from .errors import ModelError
+from .errors import CrowdPyroError, ModelError
 from .features import ProblemFeatures
 from .inference.history import FitHistory
 from .inference.training import FitConfig
@@ -30,8 +32,11 @@ _FORMAT = 1
 
 
 def save(estimator: CrowdLLM, folder: str | Path) -> Path:
-    """Write a fitted estimator into a folder: both files, or neither when a writer fails."""
-    from safetensors.numpy import save_file
+    """Write a fitted estimator into a folder, each file whole or not at all.
+
+    The JSON holds the arrays' digest: after a crash between the two, `load` says so.
+    """
+    from safetensors.numpy import save as packed
 
     fitted = estimator._state()
     settings, arrays = fitted.features.state()
@@ -53,12 +58,13 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
         "history": dataclasses.asdict(fitted.history),
         "made_from": fitted.made_from,
     }
-    folder = Path(folder)
+    folder, content = Path(folder), packed(tensors)
+    saved["arrays"] = hashlib.sha256(content).hexdigest()
     text = json.dumps(saved, indent=1)
 
     def write_both(file: Path) -> None:
-        # Nested, so that a full disk never pairs new arrays with an old description.
-        save_file(tensors, file)
+        # Nested, so that a full disk never leaves new arrays beside an old description.
+        file.write_bytes(content)
         write_whole(folder / "model.json", lambda description: description.write_text(text, encoding="utf-8"))
 
     write_whole(folder / "model.safetensors", write_both)
@@ -75,23 +81,51 @@ def load(
     ModelError
         When a file is missing or damaged, or the text encoder is another one than was recorded.
     """
-    import torch
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load as unpacked
+
+    from .inference.runtime import usable_device
+
+    usable_device(device)
+    folder = Path(folder)
+    try:
+        saved: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        content = (folder / "model.safetensors").read_bytes()
+        tensors = unpacked(content)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
+        raise ModelError(
+            f"folder {str(folder)!r} holds no readable model: {error}. Give a folder that save wrote."
+        ) from error
+    found = saved.get("format") if isinstance(saved, dict) else None
+    if found != _FORMAT:
+        raise ModelError(f"folder {str(folder)!r} has format {found!r}; this version reads {_FORMAT}.")
+    if saved.get("arrays") != hashlib.sha256(content).hexdigest():
+        raise ModelError(
+            f"folder {str(folder)!r}: model.json and model.safetensors do not belong together; fit or copy it again."
+        )
+    try:
+        return _rebuilt(cls, saved, tensors, backbone, device)
+    except CrowdPyroError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"folder {str(folder)!r}: model.json is damaged ({type(error).__name__}: {error}); fit or copy it again."
+        ) from error
+
+
+def _rebuilt(
+    cls: type[CrowdLLM],
+    saved: dict[str, Any],
+    tensors: dict[str, npt.NDArray[Any]],
+    backbone: FrozenLLM | None,
+    device: str,
+) -> CrowdLLM:
+    """The estimator from what the two files hold."""
+    import torch
 
     from .config import CrowdConfig
     from .fitted import Fitted, build_model
 
-    folder = Path(folder)
-    try:
-        saved: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "model.safetensors")
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
-        raise ModelError(
-            f"folder {str(folder)!r} holds no readable model: {error}. Give a folder that save wrote."
-        ) from error
-    if saved.get("format") != _FORMAT:
-        raise ModelError(f"folder {str(folder)!r} has format {saved.get('format')!r}; this version reads {_FORMAT}.")
     settings = dict(saved["config"])
     settings["training"] = FitConfig(**settings["training"])
     config = CrowdConfig(**settings)

@@ -9,6 +9,19 @@ import pyro
 import torch
 from pyro.util import get_rng_state, set_rng_state
 
+from ..models.errors import ModelError
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name; raises `ModelError` when torch knows or finds none."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"device={name!r}: torch cannot compute there ({reason}); give 'cpu'.") from error
+    return device
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:

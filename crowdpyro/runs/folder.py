@@ -65,7 +65,7 @@ def fit_run(
     made_from = fingerprint(data, references, options.model, options.seed, options.device)
     if overwrite:
         checkpoint.path.unlink(missing_ok=True)
-    elif (out / "model.json").exists():
+    elif (out / "model.json").exists() and not checkpoint.path.exists():
         found = CrowdLLM.load(out, device=options.device)
         changed = show_changes(found.made_from, made_from)
         if changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -66,6 +67,10 @@ def quick(**settings):
     return CrowdLLM(
         training=QUICK, **{"n_components": 4, "text_encoder": "tfidf", "n_eps": 2, "n_hidden": 8, **settings}
     )
+
+
+def quick_on(device):
+    return CrowdLLM(quick().config, device=device)
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +252,45 @@ def test_a_damaged_or_missing_folder_is_named(fitted, tmp_path):
     (folder / "model.safetensors").write_bytes(b"half")
     with pytest.raises(ModelError, match="holds no readable model"):
         CrowdLLM.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda saved: saved.update(format=99), "has format 99; this version reads 1"),
+        (lambda saved: saved.update(arrays="0"), "do not belong together; fit or copy it again"),
+        (lambda saved: saved.pop("scale"), "model.json is damaged .KeyError: 'scale'"),
+        (lambda saved: saved["config"].update(n_hidden=3), "model.json is damaged .RuntimeError"),
+        (lambda saved: saved["config"].update(colour="red"), "model.json is damaged .TypeError.*colour"),
+        (lambda saved: saved["config"].update(n_eps=-1), "n_eps=-1"),
+        (lambda saved: saved["scale"].update(kind="odd"), "scale kind 'odd' is unknown"),
+    ],
+)
+def test_a_model_json_that_was_changed_is_named(fitted, tmp_path, change, words):
+    folder = fitted.save(tmp_path / "run")
+    saved = json.loads((folder / "model.json").read_text())
+    change(saved)
+    (folder / "model.json").write_text(json.dumps(saved))
+    with pytest.raises((ModelError, DataError), match=words):
+        CrowdLLM.load(folder)
+
+
+def test_a_crash_between_the_two_files_is_seen(fitted, tmp_path):
+    folder = fitted.save(tmp_path / "run")
+    before = (folder / "model.json").read_text()
+    other = quick().fit(people(SCALES["ordinal"]), references(SCALES["ordinal"]), seed=6)
+    other.save(folder)
+    (folder / "model.json").write_text(before)
+    with pytest.raises(ModelError, match="do not belong together"):
+        CrowdLLM.load(folder)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(fitted, tmp_path, device):
+    with pytest.raises(ModelError, match=f"device='{device}': torch cannot compute there .*give 'cpu'"):
+        quick_on(device).fit(people(SCALES["ordinal"]))
+    with pytest.raises(ModelError, match=f"device='{device}'"):
+        CrowdLLM.load(fitted.save(tmp_path / "run"), device=device)
 
 
 def test_a_clear_pattern_is_learned():
