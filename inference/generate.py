@@ -59,12 +59,14 @@ def decisions(
         chosen = torch.arange(start, min(start + rows, n_people), device=x.table.device)
         people = z.at(chosen) if paired else z.at(chosen).crossed()
         view = crossed if reference is None else replace(crossed, reference=reference[chosen])
-        belief = model.belief_dist(view, people)
+        # Of a semi-implicit belief, as many components as draws: each draw has fresh noise, and none is wasted.
+        with model.belief.components(max(expected, 1)):
+            belief = model.belief_dist(view, people)
         if expected:
-            answers = model.response_dist(belief.sample(torch.Size([expected])), view)
+            answers = model.response_dist(belief.sample(torch.Size([expected])), view, people)
             blocks.append(_mean_decision(model, answers))
         else:
-            blocks.append(model.answer_dist(belief, view).sample())
+            blocks.append(model.answer_dist(belief, view, people).sample())
     return torch.cat(blocks)
 
 
@@ -83,7 +85,7 @@ def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
     for start in range(0, n_people, rows):
         people = z.at(torch.arange(start, min(start + rows, n_people), device=x.table.device)).crossed()
         view = x.crossed()
-        probs = model.answer_dist(model.belief_dist(view, people), view).probs.sum(0)
+        probs = model.answer_dist(model.belief_dist(view, people), view, people).probs.sum(0)
         total = probs if total is None else total + probs
     if total is None:
         raise ValueError("no participant to average over")

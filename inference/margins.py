@@ -77,7 +77,7 @@ class Margins:
     def log_likelihood(self, cells: Cells) -> Tensor:
         """Mean log probability of the counted answers, in nats per answer, shape `()`."""
         x = self.model.problems(self.batch).at(cells.problem).crossed()
-        answer = self.model.answer_dist(self.model.belief_dist(x, self.people), x)
+        answer = self.model.answer_dist(self.model.belief_dist(x, self.people), x, self.people)
         log_prob = torch.logsumexp(answer.log_prob(cells.response), dim=0) - math.log(len(self.people.hidden))
         return (log_prob * cells.count).sum() / cells.count.sum()
 

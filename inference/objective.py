@@ -18,17 +18,18 @@ from pyro import poutine
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from ..models.batch import Batch
 from ..models.joint import JointModel
+from .divergence import divergence
 from .guide import ParticipantGuide
+from .sites import check_sites
 
 
 class PredictiveObjective:
     """Negative bound, in nats per answer, as a differentiable loss.
 
-    One trace of the guide, one of the model replayed against it: a latent site costs its KL in closed form, any other
+    One trace of the guide, one of the model replayed against it: a latent site costs its KL (`divergence`), any other
     site gives its log density. `TraceMeanField_ELBO` agrees to rounding at beta = 1; it scores the latents as well and
     checks every site for NaN, which costs a seventh of a step.
 
@@ -40,6 +41,7 @@ class PredictiveObjective:
 
     def __init__(self, model: JointModel, guide: ParticipantGuide) -> None:
         self.model, self.guide = model, guide
+        self._checked = False
 
     def loss(self, batch: Batch, beta: float = 1.0) -> Tensor:
         """Loss of a minibatch with the KL weighted by `beta`, shape `()`."""
@@ -47,12 +49,15 @@ class PredictiveObjective:
         # Not through __call__, which would make a site of every parameter; only Pyro's own optimisers need that.
         told = poutine.trace(self.guide.forward).get_trace(batch, integrate=True)
         story = poutine.trace(poutine.replay(self.model.crowd, trace=told)).get_trace(batch, integrate=True)
+        if not self._checked:
+            check_sites(story, told)
+            self._checked = True
         terms = []
         for name, site in story.nodes.items():
             if site["type"] != "sample" or site_is_subsample(site):
                 continue
             if name in told:
-                term = -beta * kl_divergence(told.nodes[name]["fn"], site["fn"])
+                term = -beta * divergence(told.nodes[name]["fn"], site["fn"], site["value"])
             else:
                 term = site["fn"].log_prob(site["value"])
             terms.append(scale_and_mask(term, mask=site["mask"]).sum() * site["scale"])

@@ -58,7 +58,8 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
     single = batch.profile.new_full((batch.n_answers,), -math.inf)
     for s, eps in enumerate(draws):
         people = model.participants(batch.profile, eps.expand(batch.n_participants, -1))
-        log_prob = model.answer_dist(model.belief_dist(x, people.at(batch.participant)), x).log_prob(batch.response)
+        z = people.at(batch.participant)
+        log_prob = model.answer_dist(model.belief_dist(x, z), x, z).log_prob(batch.response)
         joint[s].index_add_(0, batch.participant, log_prob)
         single = torch.logaddexp(single, log_prob)
     n = max(batch.n_answers, 1)

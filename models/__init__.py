@@ -10,8 +10,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "blender": ["Blender", "CutNormalBlender", "NormalBlender", "SoftmaxBlender", "blender_for"],
         "cut_normal": ["CutNormal"],
         "encoder": ["ProblemEncoder", "ProblemView"],
+        "decoder": ["DescriptionDecoder"],
         "errors": ["CrowdPyroError", "DataError", "MissingReferenceError", "ModelError"],
         "joint": ["DrawMixture", "JointModel"],
+        "semi_implicit": ["SemiImplicit"],
         "scales": ["Categorical", "Continuous", "Ordinal", "Scale", "parse_scale"],
     },
 )

@@ -1,20 +1,23 @@
 """The belief generator: how a person's view of a problem departs from the reference (paper, Eq. 1).
 
 delta_it ~ Normal(mu, diag(scale^2))
-h        = silu(g_x(x_t) + g_z(v_i, eps_i))
+h        = silu(g_x(x_t) + g_z(v_i, eps_i) [+ W omega_it])
 mu       = shift(x_t) + b . v_i + loadings(x_t) eps_i + W_mu h
 scale    = spread * softplus(W_s h + c . (v_i, eps_i))
 
 The linear path `loadings(x_t) eps_i` stands beside the network because on 200 people a network alone leaves
-half of the correlation between a person's answers unexplained. Everything broadcasts: rows of problems and
+half of the correlation between a person's answers unexplained. With fresh noise omega_it the belief is semi-implicit, a
+mixture of normals over omega; without, it is the normal of a plain VAE. Everything broadcasts: rows of problems and
 participants may be aligned, one an answer, or crossed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from pyro.distributions import Independent, Normal
@@ -22,6 +25,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu, softplus
 
 from .encoder import ProblemView
+from .errors import ModelError
+from .semi_implicit import SemiImplicit
+
+Belief: TypeAlias = Independent | SemiImplicit
 
 _UNIT = math.log(math.expm1(1.0))
 
@@ -73,6 +80,10 @@ class BeliefGenerator(nn.Module):
         Scale of the normal prior of the weights.
     dropout
         Share of hidden units zeroed in training.
+    n_omega
+        Dimension of the fresh noise; 0 for a normal belief.
+    n_mixture
+        K: components beside the belief's own, when it is scored.
     """
 
     def __init__(
@@ -84,9 +95,14 @@ class BeliefGenerator(nn.Module):
         spread: float = 1.0,
         weight_scale: float = 1.0,
         dropout: float = 0.0,
+        n_omega: int = 0,
+        n_mixture: int = 0,
     ) -> None:
         super().__init__()
+        if n_omega < 0 or n_mixture < 0:
+            raise ModelError(f"n_omega={n_omega}, n_mixture={n_mixture}: give 0 or more.")
         self.n_eps, self.n_belief = n_eps, n_belief
+        self.n_omega, self.n_mixture = n_omega, n_mixture
         self.spread, self.weight_scale = spread, weight_scale
         self.hidden = _linear(n_profile + n_eps, n_hidden)
         self.shift = _linear(n_profile, n_belief)
@@ -99,6 +115,7 @@ class BeliefGenerator(nn.Module):
             self.scale.weight.normal_(0.0, 0.05)
             self.readout.weight *= 0.1
             self.readout.bias.zero_()
+        self.noise = _linear(n_omega, n_hidden)
 
     def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
         """Encode participants: profile `(n, n_profile)` and noise `(n, n_eps)`, None for people whose noise is 0."""
@@ -108,9 +125,15 @@ class BeliefGenerator(nn.Module):
         spread = linear(person, self.scale.weight[:, :n_columns])
         return ParticipantView(hidden, linear(profile, self.shift.weight), spread, eps)
 
-    def forward(self, x: ProblemView, z: ParticipantView) -> Independent:
+    def forward(self, x: ProblemView, z: ParticipantView) -> Belief:
         """Distribution of delta, batch shape the broadcast rows of x and z, event shape `(n_belief,)`."""
-        hidden = silu(x.hidden + z.hidden)
+        hidden = x.hidden + z.hidden
+        if self.n_omega:
+            omega = torch.randn(
+                1 + self.n_mixture, *hidden.shape[:-1], self.n_omega, dtype=hidden.dtype, device=hidden.device
+            )
+            hidden = hidden + self.noise(omega)
+        hidden = silu(hidden)
         if self.dropout.p:
             hidden = self.dropout(hidden)
         loc, raw = self.readout(hidden).chunk(2, dim=-1)
@@ -119,11 +142,23 @@ class BeliefGenerator(nn.Module):
             loadings = x.loadings.unflatten(-1, (self.n_belief, self.n_eps))
             loc = loc + (loadings * z.eps[..., None, :]).sum(-1)
         scale = self.spread * softplus(raw + z.spread + _UNIT).clamp(min=1e-3)
-        return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+        belief = Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+        return SemiImplicit(belief) if self.n_omega else belief
+
+    @contextmanager
+    def components(self, n: int) -> Iterator[None]:
+        """Within the block, `n` components: as many as independent draws are wanted, one for a single draw."""
+        before, self.n_mixture = self.n_mixture, n - 1
+        try:
+            yield
+        finally:
+            self.n_mixture = before
 
     def log_prior(self) -> Tensor:
         """Log density of the weights under their normal prior, up to a constant."""
-        layers = (self.hidden, self.shift, self.scale, self.readout)
+        layers = [self.hidden, self.shift, self.scale, self.readout]
+        if self.n_omega:
+            layers.append(self.noise)
         squares = torch.stack([layer.weight.square().sum() for layer in layers])
         return -0.5 * squares.sum() / self.weight_scale**2
 

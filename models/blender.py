@@ -13,10 +13,11 @@ import math
 
 import torch
 from pyro.distributions import Categorical as CategoricalDistribution
-from pyro.distributions import Independent, Normal, TorchDistribution
+from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, softplus
 
+from .belief import Belief
 from .cut_normal import CutNormal
 from .errors import ModelError
 from .scales import Categorical, Continuous, Ordinal, Scale
@@ -59,13 +60,11 @@ class Blender(nn.Module):
         """F at a location, given the encoder's numbers `(..., n_shape)`."""
         raise NotImplementedError
 
-    def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution | None:
+    def integrated(self, reference: Tensor, belief: Belief, shape: Tensor) -> TorchDistribution | None:
         """F with a normal belief integrated out; None where no closed form exists."""
         return None
 
-    def evidence(
-        self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def evidence(self, response: Tensor, reference: Tensor, belief: Belief, shape: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient and information of log F about the location, each `(..., n_belief)`, for the guide of eps."""
         raise NotImplementedError
 
@@ -91,20 +90,18 @@ class NormalBlender(Blender):
         """Normal around the location."""
         return Normal(location, self._spread(shape[..., 0]), validate_args=False)
 
-    def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution:
+    def integrated(self, reference: Tensor, belief: Belief, shape: Tensor) -> TorchDistribution:
         """Normal with the belief's variance added."""
         scale = self._marginal_var(belief, shape).sqrt()
         return Normal(self.location(reference, belief.mean), scale, validate_args=False)
 
-    def evidence(
-        self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def evidence(self, response: Tensor, reference: Tensor, belief: Belief, shape: Tensor) -> tuple[Tensor, Tensor]:
         """Residual over variance, and one over variance: exact for the normal, close for the cut normal."""
         information = self._marginal_var(belief, shape).reciprocal()
         residual = self.values(response) - self.location(reference, belief.mean)
         return (residual * information)[..., None], information[..., None]
 
-    def _marginal_var(self, belief: Independent, shape: Tensor) -> Tensor:
+    def _marginal_var(self, belief: Belief, shape: Tensor) -> Tensor:
         return self._spread(shape[..., 0]).square() + belief.variance[..., 0]
 
 
@@ -146,7 +143,7 @@ class CutNormalBlender(NormalBlender):
         """Cut normal around the location."""
         return CutNormal(location, self._spread(shape[..., 0]), self.cuts(shape), validate_args=False)
 
-    def integrated(self, reference: Tensor, belief: Independent, shape: Tensor) -> TorchDistribution:
+    def integrated(self, reference: Tensor, belief: Belief, shape: Tensor) -> TorchDistribution:
         """Cut normal with the belief's variance added."""
         scale = self._marginal_var(belief, shape).sqrt()
         return CutNormal(self.location(reference, belief.mean), scale, self.cuts(shape), validate_args=False)
@@ -177,9 +174,7 @@ class SoftmaxBlender(Blender):
         """Categorical with these log weights."""
         return CategoricalDistribution(logits=location, validate_args=False)
 
-    def evidence(
-        self, response: Tensor, reference: Tensor, belief: Independent, shape: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def evidence(self, response: Tensor, reference: Tensor, belief: Belief, shape: Tensor) -> tuple[Tensor, Tensor]:
         """One-hot minus probabilities, and the diagonal of their covariance."""
         probs = torch.softmax(self.location(reference, belief.mean), dim=-1)
         return one_hot(response.long(), self.n_belief) - probs, probs * (1 - probs)

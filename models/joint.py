@@ -15,9 +15,12 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from .batch import Batch
-from .belief import BeliefGenerator, ParticipantView
+from .belief import Belief, BeliefGenerator, ParticipantView
 from .blender import Blender
+from .decoder import DescriptionDecoder
 from .encoder import ProblemEncoder, ProblemView
+from .errors import ModelError
+from .semi_implicit import SemiImplicit
 
 # Parameters live in their modules, not in Pyro's global store, so that several models stand side by side. It must be
 # set before a module is built, hence here.
@@ -35,8 +38,11 @@ class JointModel(PyroModule):
             y_it     ~ F(y_ref_t + delta_it, sigma_t^2)       decision, the blender
 
     y_ref is data: the frozen LLM's answer, an observed covariate. To change the story, subclass and override one of
-    `eps_dist`, `participation_dist`, `belief_dist`, `response_dist`; sites stay `eps, phi, delta, y`, plates
-    `participants, answers`.
+    `eps_dist`, `participation_dist`, `belief_dist`, `description_dist`, `response_dist`; sites stay
+    `eps, phi, delta, x, y`, plates `participants, answers`.
+
+    Two programs share these methods: `crowd`, which is the story above, and `story`, the training program of the
+    paper's Eq. 4.
 
     Parameters
     ----------
@@ -48,6 +54,8 @@ class JointModel(PyroModule):
         Turns reference and belief into a decision.
     n_draws
         Draws of delta in `answer_dist` where it has no closed form.
+    decoder
+        Reconstructs the problem from the belief in `story`; None leaves the site `x` out.
 
     Attributes
     ----------
@@ -55,9 +63,16 @@ class JointModel(PyroModule):
         Dimension of the participant's noise.
     """
 
-    def __init__(self, encoder: ProblemEncoder, belief: BeliefGenerator, blender: Blender, n_draws: int = 16) -> None:
+    def __init__(
+        self,
+        encoder: ProblemEncoder,
+        belief: BeliefGenerator,
+        blender: Blender,
+        n_draws: int = 16,
+        decoder: DescriptionDecoder | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder, self.belief, self.blender = encoder, belief, blender
+        self.encoder, self.belief, self.blender, self.decoder = encoder, belief, blender, decoder
         self.n_eps, self.n_draws = belief.n_eps, n_draws
 
     def crowd(self, batch: Batch, integrate: bool = False) -> Tensor:
@@ -86,9 +101,34 @@ class JointModel(PyroModule):
         with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight), self.taking_part(batch):
             belief = self.belief_dist(x, z)
             if integrate:
-                return pyro.sample("y", self.answer_dist(belief, x), obs=batch.response)
+                return pyro.sample("y", self.answer_dist(belief, x, z), obs=batch.response)
             delta = pyro.sample("delta", belief)
-            return pyro.sample("y", self.response_dist(delta, x), obs=batch.response)
+            return pyro.sample("y", self.response_dist(delta, x, z), obs=batch.response)
+
+    def story(self, batch: Batch) -> Tensor:
+        """The training program of Eq. 4, whose guide is the belief generator itself.
+
+        for participant i:
+            eps_i    ~ Normal(0, I)
+            for problem t that i meets:
+                delta_it ~ Normal(0, I)                             what anybody might believe
+                x_t      ~ Normal(D(delta_it, g_z(v_i)), s^2)       the belief tells of its problem
+                y_it     ~ F(y_ref_t + delta_it, sigma_t^2)
+
+        The belief generator never sees y: it is fitted to y by the decision loss alone. To draw a crowd, use `crowd`.
+        """
+        x = self.met(batch)
+        eps = None
+        with pyro.plate("participants", batch.population, subsample=batch.rows):
+            if self.n_eps:
+                eps = pyro.sample("eps", self.eps_dist(batch))
+        z = self.participants(batch.profile, eps).at(batch.participant)
+        with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight), self.taking_part(batch):
+            prior = batch.profile.new_zeros(batch.n_answers, self.blender.n_belief)
+            delta = pyro.sample("delta", dist.Normal(prior, torch.ones_like(prior), validate_args=False).to_event(1))
+            if self.decoder is not None:
+                pyro.sample("x", self.description_dist(delta, z), obs=batch.features.index_select(0, batch.problem))
+            return pyro.sample("y", self.response_dist(delta, x, z), obs=batch.response)
 
     def taking_part(self, batch: Batch) -> AbstractContextManager[object]:
         """phi, and the block in which only those who take part are heard.
@@ -126,22 +166,31 @@ class JointModel(PyroModule):
         probs = batch.participation.expand(batch.n_answers)
         return dist.Bernoulli(probs=probs, validate_args=False)
 
-    def belief_dist(self, x: ProblemView, z: ParticipantView) -> dist.Independent:
-        """Normal belief bias, event shape `(n_belief,)` (Eq. 1)."""
-        belief: dist.Independent = self.belief(x, z)
+    def belief_dist(self, x: ProblemView, z: ParticipantView) -> Belief:
+        """Belief bias, normal or semi-implicit, event shape `(n_belief,)` (Eq. 1)."""
+        belief: Belief = self.belief(x, z)
         return belief
 
-    def response_dist(self, delta: Tensor, x: ProblemView) -> TorchDistribution:
+    def description_dist(self, delta: Tensor, z: ParticipantView) -> TorchDistribution:
+        """What a belief says of its problem, event shape `(n_features,)`."""
+        if self.decoder is None:
+            raise ModelError("decoder=None: this model has no description of problems; build it with a decoder.")
+        described: TorchDistribution = self.decoder(delta, z)
+        return described
+
+    def response_dist(self, delta: Tensor, x: ProblemView, z: ParticipantView) -> TorchDistribution:
         """F at the reference plus delta (Eq. 2)."""
         return self.blender.response_dist(self.blender.location(x.reference, delta), x.shape)
 
-    def answer_dist(self, belief: dist.Independent, x: ProblemView) -> TorchDistribution:
+    def answer_dist(self, belief: Belief, x: ProblemView, z: ParticipantView) -> TorchDistribution:
         """F with delta integrated out: in closed form where the blender has one, else over `n_draws` draws."""
         if type(self).response_dist is JointModel.response_dist:
-            closed = self.blender.integrated(x.reference, belief, x.shape)
+            implicit = isinstance(belief, SemiImplicit)
+            normal = belief.components if implicit else belief
+            closed = self.blender.integrated(x.reference, normal, x.shape)
             if closed is not None:
-                return closed
-        return DrawMixture(self.response_dist(belief.rsample((self.n_draws,)), x))
+                return DrawMixture(closed) if implicit else closed
+        return DrawMixture(self.response_dist(belief.rsample((self.n_draws,)), x, z))
 
     def log_prior(self) -> Tensor:
         """Log density of the network's weights under their normal priors."""

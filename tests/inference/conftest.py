@@ -92,7 +92,7 @@ def exact(double: None) -> Callable[[JointModel, Batch], dict[str, torch.Tensor]
             loadings = x.loadings[batch.problem]
             people = model.participants(batch.profile, torch.zeros(batch.n_participants, N_EPS)).at(batch.participant)
             at = x.at(batch.problem)
-            variance = model.answer_dist(model.belief_dist(at, people), at).variance
+            variance = model.answer_dist(model.belief_dist(at, people), at, people).variance
         means, roots, evidence = [], [], []
         for person in range(batch.n_participants):
             mine = batch.participant == person

@@ -43,7 +43,7 @@ def test_expected_decisions_average_the_belief_out(setting):
     with seeded(2):
         mean = decisions(model, x, z, expected=4000)
     view, people = x.crossed(), z.crossed()
-    closed = model.answer_dist(model.belief_dist(view, people), view).probs @ torch.arange(1.0, 6.0)
+    closed = model.answer_dist(model.belief_dist(view, people), view, people).probs @ torch.arange(1.0, 6.0)
     # 4,000 draws of a belief whose effect on the mean is below 1: standard error below .016.
     assert (mean - closed).abs().max() < 0.065
 
@@ -70,7 +70,7 @@ def test_an_overridden_response_is_used_everywhere(meet, ordinal):
     class Stubborn(JointModel):
         """Everybody answers by a die loaded by delta's sign."""
 
-        def response_dist(self, delta, x):
+        def response_dist(self, delta, x, z):
             high = (delta[..., 0] > 0).float()[..., None]
             return pyro.distributions.Categorical(torch.cat([1 - high, high], -1) * 0.8 + 0.1)
 
@@ -79,9 +79,10 @@ def test_an_overridden_response_is_used_everywhere(meet, ordinal):
     batch = meet()
     x = model.problems(batch).at(batch.problem)
     eps = torch.zeros(batch.n_participants, 2)
-    belief = model.belief_dist(x, model.participants(batch.profile, eps).at(batch.participant))
+    z = model.participants(batch.profile, eps).at(batch.participant)
+    belief = model.belief_dist(x, z)
     with seeded(4):
-        answer = model.answer_dist(belief, x)
+        answer = model.answer_dist(belief, x, z)
     assert isinstance(answer, DrawMixture)
     up = 1 - torch.distributions.Normal(belief.mean[:, 0], belief.stddev[:, 0]).cdf(torch.zeros(()))
     # 2,000 draws: standard error of a probability at most .009 on a range of .8.

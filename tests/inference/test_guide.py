@@ -101,7 +101,7 @@ def test_a_score_that_has_seen_the_answers_is_caught(answered, linear_gaussian, 
     eps = torch.randn(answered.n_participants, 2)
     x = model.problems(answered).at(answered.problem)
     z = model.participants(answered.profile, eps).at(answered.participant)
-    y = model.answer_dist(model.belief_dist(x, z), x).sample().detach()
+    y = model.answer_dist(model.belief_dist(x, z), x, z).sample().detach()
     batch = type(answered)(**{**vars(answered), "response": y})
     truth = exact(model, batch)["evidence"].sum().item()
     with torch.no_grad():
@@ -109,7 +109,7 @@ def test_a_score_that_has_seen_the_answers_is_caught(answered, linear_gaussian, 
         leaked = torch.zeros(len(draws), batch.n_participants)
         for s, each in enumerate(draws):
             z = model.participants(batch.profile, each).at(batch.participant)
-            log_prob = model.answer_dist(model.belief_dist(x, z), x).log_prob(y)
+            log_prob = model.answer_dist(model.belief_dist(x, z), x, z).log_prob(y)
             leaked[s].index_add_(0, batch.participant, log_prob)
         flattered = (torch.logsumexp(leaked, 0) - torch.tensor(float(len(draws))).log()).sum().item()
     honest = log_score(model, batch, n_draws=8192).joint * batch.n_answers
