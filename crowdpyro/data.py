@@ -14,7 +14,18 @@ import pandas as pd
 from .errors import DataError
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
-from .tables import id_hint, read_table, require_columns, require_rows, rows_of, shown
+from .tables import (
+    folded_names,
+    id_hint,
+    id_text,
+    read_table,
+    require_columns,
+    require_rows,
+    row_of,
+    rows_named,
+    rows_of,
+    shown,
+)
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -22,6 +33,8 @@ Unit: TypeAlias = Literal["participant", "problem", "response"]
 
 # crowd-kit's names for the same columns.
 _ALIASES = {"problem": "task", "participant": "worker", "response": "label"}
+# What people say of a trait, their religion for one; "NA" and "null" are what programs write into an empty cell.
+_TRAITS = ("None",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,20 +102,23 @@ class CrowdData:
         notes: list[str] = []
         responses = require_rows(_renamed(responses, ("problem", "participant", "response"), "responses"), "responses")
         require_columns(responses, ("problem", "participant", "response"), "responses")
-        problems = _problem_table(_renamed(problems, ("problem",), "problems"))
+        problems = _problem_table(_renamed(problems, ("problem", "text"), "problems"))
         if participants is None:
             people = pd.DataFrame(index=_sorted_ids(_stripped(responses["participant"])))
         else:
             people = _participant_table(_renamed(participants, ("participant",), "participants"))
         for column in ("problem", "participant"):
-            if responses[column].isna().any():
-                row = responses.index[responses[column].isna()][0]
-                raise DataError(f"column {column!r} of responses is empty in row {row}; fill it or drop the row.")
+            gaps = _no_id(responses[column])
+            if gaps.any():
+                raise DataError(
+                    f"column {column!r} of responses is empty in {row_of(responses.index[gaps])} "
+                    f"({int(gaps.sum())} such rows); fill it or drop the row."
+                )
         extra = [str(name) for name in responses.columns if name not in ("problem", "participant", "response")]
         if extra:
             notes.append(f"columns of responses not used: {', '.join(extra)}")
         if missing_profile == "drop":
-            gaps = people.isna().any(axis=1)
+            gaps = people.isna().any(axis=1).to_numpy()
             if gaps.all():
                 column = people.columns[people.isna().any()][0]
                 raise DataError(
@@ -140,11 +156,13 @@ class CrowdData:
         scale: Scale,
         missing_profile: Literal["level", "drop"] = "level",
     ) -> CrowdData:
-        """`from_frames` on files: `.csv`, `.csv.gz` or `.parquet`."""
+        """`from_frames` on files, `.csv`, `.csv.gz` or `.parquet`; see `read_table` for what a spreadsheet may write.
+
+        Of a trait, the text "None" is a level, as of a religion; an empty cell, "NA" or "null" is a missing value.
+        """
         labels = () if isinstance(scale, Continuous) else scale.labels
         answers = read_table(responses, labels)
-        # "None" may be what people say of a trait, their religion for one; an empty cell is what is missing.
-        people = None if participants is None else read_table(participants, ("None",))
+        people = None if participants is None else read_table(participants, _TRAITS)
         return cls.from_frames(answers, read_table(problems), people, scale=scale, missing_profile=missing_profile)
 
     @property
@@ -271,12 +289,12 @@ class CrowdData:
 
 def read_problems(path: str | Path) -> pd.DataFrame:
     """Problems of a file, indexed by id, each with a text."""
-    return _problem_table(_renamed(read_table(path), ("problem",), "problems"))
+    return _problem_table(_renamed(read_table(path), ("problem", "text"), "problems"))
 
 
 def read_participants(path: str | Path) -> pd.DataFrame:
     """Profiles of a file, indexed by participant."""
-    return _participant_table(_renamed(read_table(path, ("None",)), ("participant",), "participants"))
+    return _participant_table(_renamed(read_table(path, _TRAITS), ("participant",), "participants"))
 
 
 def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
@@ -285,13 +303,10 @@ def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFr
     if len(repeated):
         raise DataError(f"table {name!r}: column {repeated[0]!r} stands there twice or more; keep one.")
     absent = [key for key in keys if key not in frame.columns and key not in frame.index.names]
-    folded = {str(column).strip().casefold(): column for column in reversed(frame.columns)}
-    names = {}
-    for key in absent:
-        found = next((folded[name] for name in (key, _ALIASES[key]) if name in folded), None)
-        if found is not None:
-            names[found] = key
-    return frame.rename(columns=names)
+    frame = frame.rename(columns=folded_names(frame.columns, absent))
+    aliases = {_ALIASES[key]: key for key in absent if key in _ALIASES and key not in frame.columns}
+    frame = frame.rename(columns=folded_names(frame.columns, aliases))
+    return frame.rename(columns=aliases)
 
 
 def _stripped(ids: pd.Series) -> pd.Series:
@@ -299,6 +314,11 @@ def _stripped(ids: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(ids):
         return ids
     return ids.map(lambda each: each.strip() if isinstance(each, str) else each)
+
+
+def _no_id(ids: pd.Series) -> npt.NDArray[np.bool_]:
+    """Where an id is absent or blank."""
+    return np.asarray(ids.isna() | (_stripped(ids) == ""))
 
 
 def _sorted_ids(ids: pd.Series) -> pd.Index:
@@ -348,45 +368,51 @@ def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
         frame = frame.reset_index()
     require_rows(frame, name)
     require_columns(frame, (key,), name)
-    if frame[key].isna().any():
-        raise DataError(f"column {key!r} of {name} is empty in row {frame.index[frame[key].isna()][0]}; fill it.")
+    gaps = _no_id(frame[key])
+    if gaps.any():
+        raise DataError(
+            f"column {key!r} of {name} is empty in {row_of(frame.index[gaps])} ({int(gaps.sum())} such rows); fill it "
+            "or drop the row."
+        )
     frame = frame.assign(**{key: _stripped(frame[key])})
     repeated = frame[key].duplicated()
     if repeated.any():
         first = frame[key][repeated].iloc[0]
-        rows = ", ".join(map(str, frame.index[frame[key] == first][:3]))
-        raise DataError(
-            f"column {key!r} of {name}: {shown(first)} stands there twice or more (rows {rows}); keep one row."
-        )
+        rows = rows_named(frame.index[frame[key] == first])
+        raise DataError(f"column {key!r} of {name}: {shown(first)} stands there twice or more ({rows}); keep one row.")
     return frame.set_index(key)
 
 
 def _codes(ids: pd.Series, index: pd.Index, key: str, table: str, notes: list[str]) -> IntArray:
     """Rows of answers in a table; an answer without its row raises.
 
-    Where one side has numbers and the other the same numbers as text, they are joined, and a note says so.
+    Where one side has numbers and the other the same numbers as text, they are joined if each number is one text
+    only, and a note says so: a spreadsheet makes "007" a 7.
     """
     ids = _stripped(ids)
     codes = index.get_indexer(pd.Index(ids))
     if (codes < 0).any() and pd.api.types.is_numeric_dtype(ids) != pd.api.types.is_numeric_dtype(index):
-        by_text = {_id_text(each): each for each in index}
-        joined = index.get_indexer(pd.Index([by_text.get(_id_text(each)) for each in ids]))
-        if len(by_text) == len(index) and (joined >= 0).all():
-            notes.append(f"column {key!r}: numbers in one table, text in the other; joined as text")
+        there = pd.Index([id_text(each) for each in index])
+        twice = there[there.duplicated()]
+        if len(twice):
+            same = ", ".join(map(shown, index[there == twice[0]]))
+            raise DataError(
+                f"column {key!r}: the ids are numbers in one table and text in the other, and {same} of {table} are "
+                "one number; write the ids alike."
+            )
+        joined = there.get_indexer(pd.Index([id_text(each) for each in ids]))
+        # Two texts of the answers that are one number may be two people.
+        if (joined >= 0).all() and len(np.unique(joined)) == ids.nunique():
+            notes.append(f"column {key!r}: numbers in one table, text in the other; joined as numbers")
             codes = joined
     if (codes < 0).any():
         missing = ids[codes < 0]
         raise DataError(
-            f"column {key!r} of responses: {shown(missing.iloc[0])} (row {missing.index[0]}, {missing.nunique()} such) "
+            f"column {key!r} of responses: {shown(missing.iloc[0])} ({row_of(missing.index)}, {len(missing)} answers, "
+            f"{missing.nunique()} such) "
             f"has no row in {table}; add it there or drop its answers.{id_hint(missing.iloc[0], index)}"
         )
     return codes.astype(np.int64)
-
-
-def _id_text(each: object) -> str:
-    """An id as text; a whole float as its whole number."""
-    whole = isinstance(each, float | np.floating) and float(each).is_integer()
-    return str(int(each)) if whole else str(each)  # type: ignore[call-overload]
 
 
 def _refuse_duplicates(responses: pd.DataFrame, person: IntArray, problem: IntArray, n_problems: int) -> None:
@@ -396,8 +422,8 @@ def _refuse_duplicates(responses: pd.DataFrame, person: IntArray, problem: IntAr
     if repeated.any():
         place = int(np.flatnonzero(repeated)[0])
         first = responses.iloc[place]
-        rows = ", ".join(map(str, responses.index[(cell == cell[place]).to_numpy()][:3]))
+        rows = rows_named(responses.index[(cell == cell[place]).to_numpy()])
         raise DataError(
             f"columns 'participant', 'problem': {shown(first['participant'])} answered {shown(first['problem'])} "
-            f"more than once (rows {rows}; {int(repeated.sum())} such rows in all); keep one answer each."
+            f"more than once ({rows}; {int(repeated.sum())} such rows in all); keep one answer each."
         )

@@ -17,6 +17,7 @@ from .errors import DataError
 from .tables import shown
 
 MISSING = "missing"
+_DATES = ("date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64")
 
 
 def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -30,25 +31,27 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Raises
     ------
     DataError
-        For an infinite number, text in a column that is otherwise numeric, a date, a column whose indicator would
-        overwrite another, or one in which nearly everybody differs.
+        For an infinite number, text in a column that is otherwise numeric, decimal commas, a date, a column whose
+        indicator would overwrite another, or one in which nearly everybody differs.
     """
     columns: dict[str, pd.Series] = {}
     notes: list[str] = []
     for label, column in frame.items():
         name = str(label)
         gaps = column.isna()
-        if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        if pd.api.types.infer_dtype(column.dropna()) in _DATES:
+            example = f", such as {column.dropna().iloc[0]}" if not gaps.all() else ""
             raise DataError(
-                f"column {name!r} of participants holds dates, such as {column.dropna().iloc[0]}; "
+                f"column {name!r} of participants holds dates{example}; "
                 "turn it into a number (an age in years) or a text (a decade)."
             )
         if _is_numeric(column, name):
             numbers = pd.to_numeric(column).astype(float)
-            if np.isinf(numbers).any():
+            infinite = numbers.abs() == np.inf
+            if infinite.any():
                 raise DataError(
-                    f"column {name!r} of participants: {numbers[np.isinf(numbers)].iloc[0]} is not finite; "
-                    "correct it or leave it empty."
+                    f"column {name!r} of participants: {numbers[infinite].iloc[0]} is not finite "
+                    f"({_whose(infinite)}); correct it or leave it empty."
                 )
             if gaps.any() and f"{name}_{MISSING}" in map(str, frame.columns):
                 raise DataError(
@@ -75,6 +78,11 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(columns, index=frame.index), notes
 
 
+def _whose(wrong: pd.Series) -> str:
+    """Which participant is the first of several, and how many they are."""
+    return f"participant {shown(wrong.index[wrong][0])}, {int(wrong.sum())} such"
+
+
 def _is_numeric(column: pd.Series, name: str) -> bool:
     """Whether a column holds numbers; nearly-numeric text is an error rather than a hundred levels."""
     if pd.api.types.is_bool_dtype(column):
@@ -82,13 +90,20 @@ def _is_numeric(column: pd.Series, name: str) -> bool:
     if pd.api.types.is_numeric_dtype(column):
         return True
     present = column.dropna()
+    text = present.astype(str)
+    if text.str.contains(",").any() and text.str.fullmatch(r"\s*[-+]?\d+([.,]\d+)?\s*").all():
+        comma = text[text.str.contains(",")].iloc[0]
+        raise DataError(
+            f"column {name!r} of participants holds decimal commas, such as {comma!r}; write "
+            f"{comma.strip().replace(',', '.')}, or separate the file's columns by semicolons."
+        )
     numbers = pd.to_numeric(present, errors="coerce")
     if len(present) == 0 or numbers.isna().mean() > 0.2:
         return False
     if numbers.isna().any():
         raise DataError(
             f"column {name!r} of participants: {present[numbers.isna()].iloc[0]!r} is not a number, and the rest "
-            "is. Correct it, leave it empty, or make the whole column text."
+            f"is ({_whose(numbers.isna())}). Correct it, leave it empty, or make the whole column text."
         )
     return True
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .errors import DataError
 from .models.scales import Categorical, Continuous, Ordinal, Scale
-from .tables import require_columns, require_rows, shown
+from .tables import close_match, folded_names, require_columns, require_rows, row_of, shown
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Kind: TypeAlias = Literal["persona", "participant"]
@@ -43,9 +43,12 @@ def parse(
     frame = _named(require_rows(frame, "references"))
     require_columns(frame, ("problem",), "references")
     for column in ("problem", "model"):
-        if column in frame.columns and frame[column].isna().any():
-            row = frame.index[frame[column].isna()][0]
-            raise DataError(f"column {column!r} of references is empty in row {row}; fill it or drop the row.")
+        if column not in frame.columns:
+            continue
+        gaps = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
+        if gaps.any():
+            place = f"{row_of(frame.index[gaps])} ({int(gaps.sum())} such rows)"
+            raise DataError(f"column {column!r} of references is empty in {place}; fill it or drop the row.")
     # Rows are looked up by label below, and a concatenated frame repeats its labels.
     row_names = frame.index
     frame = frame.reset_index(drop=True)
@@ -71,12 +74,10 @@ def parse(
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns by their own names, whatever their case and blanks; `task` is a problem. Text ids lose their blanks."""
-    folded = {str(column).strip().casefold(): column for column in reversed(frame.columns)}
     wanted = ("problem", "model", "persona", "participant", "answer", "revision", "prompt", "temperature")
-    names = {folded[name]: name for name in wanted if name not in frame.columns and name in folded}
-    if "problem" not in frame.columns and "problem" not in names.values() and "task" in folded:
-        names[folded["task"]] = "problem"
-    frame = frame.rename(columns=names)
+    frame = frame.rename(columns=folded_names(frame.columns, wanted))
+    if "problem" not in frame.columns:
+        frame = frame.rename(columns=folded_names(frame.columns, ("task",))).rename(columns={"task": "problem"})
     if "problem" in frame.columns and not pd.api.types.is_numeric_dtype(frame["problem"]):
         stripped = frame["problem"].map(lambda each: each.strip() if isinstance(each, str) else each)
         frame = frame.assign(problem=stripped)
@@ -157,9 +158,11 @@ def _probability_columns(
         raise DataError("table 'references' needs a column 'answer' on a continuous scale; add the LLM's draws.")
     columns = [f"p_{label}" for label in scale.labels]
     if not any(column in rows.columns for column in columns):
+        close = close_match("answer", [str(column) for column in rows.columns if column != "problem"])
+        hint = "" if close is None else f" Did you mean {close!r}? Rename it to 'answer'."
         raise DataError(
             f"table 'references' has neither a column 'answer' nor columns {', '.join(map(repr, columns))}; it has "
-            f"{', '.join(map(repr, rows.columns))}. Add the LLM's answers or its option probabilities."
+            f"{', '.join(map(repr, rows.columns))}. Add the LLM's answers or its option probabilities.{hint}"
         )
     require_columns(rows, columns, "references")
     repeated = pd.Series(cell[0] * shape[1] + cell[1]).duplicated().to_numpy()
@@ -169,15 +172,15 @@ def _probability_columns(
             f"columns {columns[0]!r} to {columns[-1]!r}: problem {shown(problem)} has two or more rows of one model "
             f"and persona ({int(repeated.sum())} such rows); keep one, or average them."
         )
-    probs = np.stack([_number_column(rows[column], column) for column in columns], axis=1)
+    probs = np.stack([_number_column(rows[column], column, row_names) for column in columns], axis=1)
     absent = np.asarray(np.isnan(probs).all(axis=1))
     wrong = ~absent & ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, atol=1e-4))
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
-        row = row_names[rows.index[place]]
+        where, held = row_of(row_names, rows.index[place]), np.round(probs[place], 4).tolist()
         raise DataError(
-            f"columns {columns[0]!r} to {columns[-1]!r}: row {row} holds {np.round(probs[place], 4).tolist()}, "
-            "which are not probabilities that sum to one; correct them or leave all of them empty."
+            f"columns {columns[0]!r} to {columns[-1]!r}: {where} holds {held}, which are not probabilities that sum to "
+            "one; correct them or leave all of them empty."
         )
     values = np.full((*shape, scale.n_levels), np.nan)
     total = probs.sum(axis=1, keepdims=True)
@@ -185,13 +188,14 @@ def _probability_columns(
     return values, int(absent.sum())
 
 
-def _number_column(column: pd.Series, name: str) -> FloatArray:
+def _number_column(column: pd.Series, name: str, row_names: pd.Index) -> FloatArray:
     """Floats of a column, NaN where empty; text raises."""
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():
         raise DataError(
-            f"column {name!r} of references: {column[wrong].iloc[0]!r} is not a number; correct it or leave it empty."
+            f"column {name!r} of references: {column[wrong].iloc[0]!r} is not a number "
+            f"({row_of(row_names, column.index[wrong][0])}, {int(wrong.sum())} such rows); correct or empty it."
         )
     return numbers.to_numpy(dtype=float, na_value=np.nan)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
+import io
 import os
+import re
 import secrets
 import zlib
 from collections.abc import Callable, Iterable
@@ -17,19 +19,31 @@ import pandas as pd
 
 from .errors import DataError
 
-_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_TEXT = (".csv", ".csv.gz", ".tsv", ".txt")
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 # What a CSV cell may hold to be empty: pandas' own list, spelled out so that a scale's labels can be taken off it.
 _EMPTY = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
+# Our columns, with the words that people head them with.
+_WORDS = {
+    "problem": ("task", "item", "question"),
+    "participant": ("worker", "annotator", "rater", "respondent", "user", "person"),
+    "response": ("label", "answer", "rating", "score", "value"),
+    "text": ("question", "statement", "prompt", "item"),
+    "answer": ("response", "label"),
+}
+# The index of a table read from a text file is named so, and messages then say "line 7".
+LINE = "line"
 
 
 def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a `.csv`, `.csv.gz` or `.parquet` file as a person's spreadsheet wrote it.
+    """Read a `.csv`, `.csv.gz`, `.tsv`, `.txt` or `.parquet` file as a person's spreadsheet wrote it.
 
-    The separator is read off the header (comma, semicolon, tab); with semicolons, numbers may have decimal commas.
-    Blanks around names and cells, empty rows and empty columns without a name are dropped.
+    The separator of a text file is read off its first rows (comma, semicolon, tab); with semicolons, numbers may have
+    decimal commas. Blanks around names and cells, empty rows and empty columns without a name are dropped; `Problem`
+    becomes `problem`, and so with our other columns. The words `NA`, `null`, `nan` and their like are empty cells.
 
     Parameters
     ----------
@@ -41,46 +55,61 @@ def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Its index is the row in the file, the header being row 1, as a spreadsheet counts them.
+        Of a text file, the index `line` numbers its rows as a spreadsheet does: the header is line 1, and a cell of
+        several lines counts once.
 
     Raises
     ------
     DataError
-        When the file is none of these, has no rows, or a column without a name or with another's.
+        When the file is none of these, has no rows, cells beyond its header, or a column without a name or with
+        another's.
     """
     path = Path(path)
+    suffix = path.name.lower()
     if not path.is_file():
         raise DataError(f"file {str(path)!r} does not exist; check the path.")
+    if suffix.endswith(_SPREADSHEETS):
+        raise DataError(f"file {str(path)!r} is a spreadsheet; save its sheet as CSV UTF-8 and give that.")
+    if not suffix.endswith((*_TEXT, ".parquet")):
+        raise DataError(
+            f"file {str(path)!r}: the suffix must be one of {', '.join((*_TEXT, '.parquet'))}; save the table as CSV "
+            "UTF-8."
+        )
     try:
-        if path.name.endswith((".csv", ".csv.gz")):
-            frame = _read_csv(path, labels)
-        elif path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-            frame.index = frame.index if frame.index.name else _file_rows(len(frame))
-        elif path.suffix.lower() in (".xlsx", ".xls", ".ods"):
-            raise DataError(f"file {str(path)!r} is a spreadsheet; save its sheet as CSV UTF-8 and give that.")
-        else:
-            raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")
+        frame = pd.read_parquet(path) if suffix.endswith(".parquet") else _read_text(path, labels)
     except DataError:
         raise
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise DataError(f"file {str(path)!r} is not UTF-8 text ({error}); save it as CSV UTF-8.") from error
-    # ValueError holds pandas' parser errors, pyarrow's and undecodable text; a cut-off .gz ends as EOFError.
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"file {str(path)!r} cannot be read as a table: {error}") from error
-    return require_rows(frame, str(path))
+    except pd.errors.ParserError as error:
+        raise DataError(
+            f"file {str(path)!r} cannot be read as a table: {str(error).strip()}. Give every row as many cells as the "
+            "header, and put a cell that holds a separator in quotation marks."
+        ) from error
+    # ValueError holds pandas' other errors and pyarrow's; a cut-off .gz ends as EOFError.
+    except (ValueError, OSError, EOFError, csv.Error, zlib.error) as error:
+        raise DataError(f"file {str(path)!r} cannot be read as a table: {str(error).strip()}") from error
+    return require_rows(frame.rename(columns=folded_names(frame.columns, _WORDS)), str(path))
 
 
-def _read_csv(path: Path, labels: Iterable[str]) -> pd.DataFrame:
-    """A CSV file of any common separator."""
-    opened: Any = gzip.open if path.name.endswith(".gz") else open
+def _read_text(path: Path, labels: Iterable[str]) -> pd.DataFrame:
+    """A text file of any common separator."""
+    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rb") as file:
         utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
     encoding = "utf-16" if utf16 else "utf-8-sig"
     with opened(path, "rt", encoding=encoding, newline="") as file:
-        header = file.readline()
-    separator = max(",;\t", key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+        sample = file.read(1 << 16)
+    if "\0" in sample:
+        raise UnicodeError("it holds zero bytes, as UTF-16 or a spreadsheet does")
+    # "sep=;" is a note to Excel, which does not show it as a row.
+    note = re.match(r"sep=([,;\t])\r?\n", sample)
+    sample = sample[note.end() :] if note else sample
+    separator = note[1] if note else max(",;\t", key=lambda each: _fit(sample, each))
+    before, header, first = _head(sample, separator)
+    # A first row longer than the header makes columns without a name; pandas alone would drop their cells.
+    names = [name.strip() for name in header] + [""] * (len(first) - len(header))
+    names = ["" if re.fullmatch(r"Unnamed: \d+", name) else name for name in names]
     repeated = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
     if repeated is not None:
         raise DataError(f"table {str(path)!r}: column {repeated!r} stands there twice or more; keep one.")
@@ -88,32 +117,64 @@ def _read_csv(path: Path, labels: Iterable[str]) -> pd.DataFrame:
         path,
         sep=separator,
         encoding=encoding,
+        compression="gzip" if opened is gzip.open else None,
         keep_default_na=False,
         na_values=sorted(set(_EMPTY) - set(labels)),
         low_memory=False,
         skip_blank_lines=False,
         index_col=False,
+        skiprows=before + bool(note),
         header=0,
         names=[name or place for place, name in enumerate(names)],
     )
-    frame.index = _file_rows(len(frame))
+    frame.index = pd.RangeIndex(before + 2, before + 2 + len(frame), name=LINE)
     for name in list[Any](frame.columns):
         if pd.api.types.is_object_dtype(frame[name]) or pd.api.types.is_string_dtype(frame[name]):
             text = frame[name].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
             text = text.where(text != "", None)
             frame[name] = _decimal_commas(text) if separator == ";" else text
         if isinstance(name, int):
-            if frame[name].notna().any():
+            held = frame[name].notna()
+            if held.any():
                 raise DataError(
-                    f"table {str(path)!r}: column number {name + 1} has no name; name it in the first row or delete it."
+                    f"table {str(path)!r}: column number {name + 1} has no name and holds "
+                    f"{shown(frame[name][held].iloc[0])} ({row_of(frame.index[held])}); name it in the first row or "
+                    f"delete it, or put the cells that hold {separator!r} in quotation marks."
                 )
             del frame[name]
     return frame.dropna(how="all")
 
 
-def _file_rows(n: int) -> pd.Index:
-    """Rows as a spreadsheet counts them: the header is the first."""
-    return pd.RangeIndex(2, n + 2, name="row")
+def _head(sample: str, separator: str) -> tuple[int, list[str], list[str]]:
+    """How many empty rows stand before the header, the header, and the first row after it."""
+    rows = csv.reader(io.StringIO(sample, newline=None), delimiter=separator)
+    for before, row in enumerate(rows):
+        if any(cell.strip() for cell in row):
+            return before, row, next(rows, [])
+    raise ValueError("it is empty; give a header and at least one row.")
+
+
+def _fit(sample: str, separator: str) -> tuple[bool, int, int]:
+    """How well a separator explains the first rows: as many cells as names, then many names, then names we know."""
+    _, header, first = _head(sample, separator)
+    return 1 < len(header) == len(first), len(header), sum(name.strip().casefold() in _WORDS for name in header)
+
+
+def row_of(index: pd.Index, place: int = 0) -> str:
+    """A row as a person finds it: `line 7` of a text file, else `row LABEL` of a frame."""
+    return f"{LINE if index.name == LINE else 'row'} {index[place]}"
+
+
+def rows_named(index: pd.Index) -> str:
+    """The first three of several rows: `lines 7, 9` of a text file, else `rows LABEL, LABEL`."""
+    return f"{LINE if index.name == LINE else 'row'}s {', '.join(map(str, index[:3]))}{', ...' * (len(index) > 3)}"
+
+
+def folded_names(columns: Iterable[object], wanted: Iterable[str]) -> dict[object, str]:
+    """Which columns are a wanted one but for case and blanks, where the wanted one itself is absent."""
+    there = list(columns)
+    folded = {str(column).strip().casefold(): column for column in reversed(there)}
+    return {folded[name]: name for name in wanted if name not in there and name in folded}
 
 
 def _decimal_commas(cells: pd.Series) -> pd.Series:
@@ -133,25 +194,34 @@ def require_rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
-    """Raise `DataError` naming the columns that a table lacks, and those it has."""
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        close = close_match(missing[0], [str(column) for column in frame.columns if column not in columns])
-        hint = f"did you mean {close!r}? Rename it." if close else "Rename or add it."
-        raise DataError(
-            f"table {name!r} lacks column {', '.join(map(repr, missing))}; it has "
-            f"{', '.join(map(repr, frame.columns))}. {hint[0].upper()}{hint[1:]}"
-        )
+    """Raise `DataError` naming the columns that a table lacks, those it has, and which of these may be meant."""
+    wanted = list(columns)
+    missing = [column for column in wanted if column not in frame.columns]
+    if not missing:
+        return
+    others = [str(column) for column in frame.columns if column not in wanted]
+    hints = []
+    for column in missing:
+        close = close_match(column, others)
+        if close is not None:
+            hints.append(f"Did you mean {close!r}? Rename it to {column!r}.")
+            others.remove(close)
+    more = f", ... ({len(frame.columns)} in all)" if len(frame.columns) > 12 else ""
+    raise DataError(
+        f"table {name!r} lacks column {', '.join(map(repr, missing))}; it has "
+        f"{', '.join(map(repr, frame.columns[:12]))}{more}. {' '.join(hints) or 'Rename or add it.'}"
+    )
 
 
 def close_match(wanted: str, there: Iterable[str]) -> str | None:
-    """The one that was probably meant: spelt almost alike, or holding the whole word."""
+    """The one that was probably meant: spelt almost alike, holding the whole word, or another word for it."""
     names = list(there)
     folded = {name.casefold().replace("_", " ").strip(): name for name in reversed(names)}
     close = difflib.get_close_matches(wanted.casefold(), folded, 1, cutoff=0.7)
     if close:
         return folded[close[0]]
-    return next((name for key, name in folded.items() if wanted.casefold() in key.split()), None)
+    words = (wanted.casefold(), *_WORDS.get(wanted, ()))
+    return next((folded[key] for word in words for key in folded if word in key.split()), None)
 
 
 def write_whole(path: str | Path, writer: Callable[[Path], object]) -> Path:
@@ -197,7 +267,17 @@ def rows_of(wanted: Iterable[object] | np.ndarray, index: pd.Index, name: str) -
 def id_hint(unknown: object, index: pd.Index) -> str:
     """What may be wrong with an id that a table does not know: another type, or a slip of the pen."""
     texts = [str(each) for each in index]
-    if str(unknown) in texts:
-        return " The ids are numbers in one table and text in the other; write them alike."
+    if id_text(unknown) in {id_text(each) for each in index}:
+        if str(unknown) in texts or isinstance(unknown, float | np.floating):
+            return " The ids are numbers in one table and text in the other; write them alike."
+        return " It is there with other leading zeros, which a spreadsheet takes off numbers; write them alike."
     close = difflib.get_close_matches(str(unknown), texts, 1, cutoff=0.7)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def id_text(each: object) -> str:
+    """An id as text, the same for 7, 7.0, "7" and "007"."""
+    if isinstance(each, float | np.floating) and float(each).is_integer():
+        return str(int(each))
+    text = str(each)
+    return (text.lstrip("0") or "0") if text.isascii() and text.isdigit() else text

@@ -20,6 +20,9 @@ from .errors import DataError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+# Beyond these, an answer is a number rather than one of so many levels.
+_MOST_LEVELS = 1000
+
 
 @dataclass(frozen=True)
 class Ordinal:
@@ -74,12 +77,22 @@ class Ordinal:
         rows: Sequence[Any] | pd.Index | None = None,
     ) -> FloatArray:
         """Codes `0..n_levels-1` of `answers`, shape `(n,)`; raises `DataError` on any other, by its name in `rows`."""
-        numbers = _numbers(answers, name, rows, "; or declare categories, LABEL,LABEL,...")
+        numbers = _numbers(answers, name, rows, self.labels)
         codes = np.searchsorted(self.values, numbers).clip(0, self.n_levels - 1)
         wrong = self.values[codes] != numbers
         if wrong.any():
-            raise DataError(_outside(name, numbers, wrong, f"one of {', '.join(self.labels)}", rows))
+            message = _outside(name, numbers, wrong, f"one of {', '.join(self.labels)}", rows)
+            raise DataError(message + self._wider(numbers))
         return codes.astype(np.float64)
+
+    def _wider(self, numbers: FloatArray) -> str:
+        """The scale that holds all these numbers, where that is likely; else what far-off numbers may be."""
+        low, high = min(self.levels[0], numbers.min()), max(self.levels[-1], numbers.max())
+        if not all(each.is_integer() for each in (*self.levels, *numbers)):
+            return ", such as continuous."
+        if high - low < max(2 * self.n_levels, 11):
+            return f", such as {low:.0f}:{high:.0f}."
+        return ". A number that stands for no answer, such as 99, is to be left empty."
 
     def decode(self, codes: npt.ArrayLike) -> FloatArray:
         """Numeric values of `codes`, same shape."""
@@ -136,7 +149,7 @@ class Categorical:
         if wrong.any():
             first = given[int(np.flatnonzero(wrong)[0])].strip().casefold()
             near = next((level for level in self.levels if level.strip().casefold() == first), None)
-            hint = "" if near is None else f" Did you mean {near!r}?"
+            hint = "." if near is None else f". Did you mean {near!r}?"
             raise DataError(_outside(name, given, wrong, f"one of {', '.join(self.levels)}", rows) + hint)
         return codes
 
@@ -175,7 +188,7 @@ class Continuous:
         numbers = _numbers(answers, name, rows)
         wrong = (numbers < self.low) | (numbers > self.high)
         if wrong.any():
-            raise DataError(_outside(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]", rows))
+            raise DataError(_outside(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]", rows) + ".")
         return numbers
 
     def decode(self, codes: npt.ArrayLike) -> FloatArray:
@@ -194,20 +207,27 @@ def parse_scale(text: str) -> Scale:
     >>> parse_scale("1:3")
     Ordinal(levels=(1.0, 2.0, 3.0))
     """
-    if match := re.fullmatch(r"\s*(-?\d+)\s*(?::|-|\.\.|\bto\b)\s*(-?\d+)\s*", text):
+    if match := re.fullmatch(r"\s*(-?\d+)\s*(?::|-|\u2013|\.\.|\bto\b)\s*(-?\d+)\s*", text):
         low, high = int(match[1]), int(match[2])
         if ":" not in text or low >= high:
-            raise DataError(
-                f"scale={text!r}: write LOW:HIGH, the lower first, such as {min(low, high)}:{max(low, high)}."
-            )
+            example = f"{min(low, high)}:{max(low, high)}" if low != high else f"{low}:{low + 4}"
+            raise DataError(f"scale={text!r}: write LOW:HIGH, the lower first, such as {example}.")
+        if high - low > _MOST_LEVELS:
+            raise DataError(f"scale={text!r}: that is {high - low + 1} levels; write continuous:{low}:{high}.")
         return Ordinal.range(low, high)
-    if match := re.fullmatch(r"continuous(?::(-?[\d.]+):(-?[\d.]+))?", text):
-        return Continuous(float(match[1]), float(match[2])) if match[1] else Continuous()
+    if match := re.fullmatch(r"\s*continuous\s*(?::([^:]*):([^:]*))?", text, re.IGNORECASE):
+        try:
+            return Continuous(float(match[1]), float(match[2])) if match[1] is not None else Continuous()
+        except ValueError as error:
+            raise DataError(f"scale={text!r}: write continuous:LOW:HIGH, two numbers, the lower first.") from error
     if "," in text:
-        return Categorical(tuple(part.strip() for part in text.split(",")))
+        levels = tuple(part.strip() for part in text.split(","))
+        if "" in levels:
+            raise DataError(f"scale={text!r}: a label is empty; write LABEL,LABEL,... without a comma too many.")
+        return Categorical(levels)
     raise DataError(
-        f"scale={text!r}: write LOW:HIGH for whole-number ratings, LABEL,LABEL,... for categories, "
-        "continuous or continuous:LOW:HIGH for numbers."
+        f"scale={text!r}: write LOW:HIGH, such as 1:5, for whole-number ratings, LABEL,LABEL,..., such as yes,no, for "
+        "categories, continuous or continuous:LOW:HIGH for numbers."
     )
 
 
@@ -230,15 +250,33 @@ def scale_from_dict(saved: dict[str, Any]) -> Scale:
 
 
 def _numbers(
-    answers: Sequence[Any] | npt.ArrayLike, name: str, rows: Sequence[Any] | pd.Index | None, more: str = ""
+    answers: Sequence[Any] | npt.ArrayLike,
+    name: str,
+    rows: Sequence[Any] | pd.Index | None,
+    levels: tuple[str, ...] = (),
 ) -> FloatArray:
     """Floats of `answers`; text, missing and infinite values raise."""
     raw = np.asarray(answers, dtype=object).ravel()
     numbers = pd.to_numeric(pd.Series(raw), errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
-        raise DataError(_outside(name, raw, wrong, f"a finite number{more}", rows))
+        message = _outside(name, raw, wrong, "a finite number", rows)
+        raise DataError(message + _text_remedy(raw, wrong, levels))
     return numbers
+
+
+def _text_remedy(answers: npt.NDArray[np.object_], wrong: npt.NDArray[np.bool_], levels: tuple[str, ...]) -> str:
+    """How to go on from answers that are text: a decimal point, numbers, or a scale of their labels."""
+    text = answers[wrong][0]
+    if not isinstance(text, str):
+        return "."
+    if re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text):
+        return f". Decimals have a point: write {text.strip().replace(',', '.')}."
+    if not levels:
+        return ", such as the labels themselves, LABEL,LABEL,..."
+    labels = sorted({str(each).strip() for each in answers}) if wrong.all() else []
+    written = ",".join(labels) if 2 <= len(labels) <= 12 and "," not in "".join(labels) else "LABEL,LABEL,..."
+    return f" of labels, such as {written}; or write the numbers {', '.join(levels[:11])} for them."
 
 
 def _label(answer: Any) -> str:
@@ -251,15 +289,17 @@ def _label(answer: Any) -> str:
 def _outside(
     name: str, answers: Any, wrong: npt.NDArray[np.bool_], allowed: str, rows: Sequence[Any] | pd.Index | None
 ) -> str:
-    """Message about the first wrong answer, how many there are, and which others."""
+    """Message, without its full stop, about the first wrong answer, how many there are, and which others."""
     places = np.flatnonzero(wrong)
     first = int(places[0])
     kinds = list(dict.fromkeys(_shown(answers[place]) for place in places[:10_000]))
     also = f"; also {', '.join(kinds[1:5])}{', ...' if len(kinds) > 5 else ''}" if len(kinds) > 1 else ""
     row = first if rows is None else rows[first]
+    # A table read from a file has lines, by `crowdpyro.tables.LINE`; models import nothing of the floors above.
+    where = "line" if getattr(rows, "name", None) == "line" else "row"
     return (
-        f"column {name!r}: answer {kinds[0]} (row {row}, {len(places)} such rows{also}) is not {allowed}. "
-        "Correct or drop these rows, or declare another scale."
+        f"column {name!r}: answer {kinds[0]} ({where} {row}, {len(places)} such rows{also}) is not {allowed}. "
+        "Correct or drop these rows, or declare another scale"
     )
 
 

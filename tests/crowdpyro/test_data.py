@@ -199,9 +199,9 @@ def test_files_are_read(tmp_path, suffix):
 def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere.csv.*does not exist"):
         CrowdData.read(tmp_path / "nowhere.csv", tmp_path / "p.csv", scale=Ordinal.range(1, 5))
-    (tmp_path / "answers.txt").write_text("x")
+    (tmp_path / "answers.doc").write_text("x")
     with pytest.raises(DataError, match="suffix must be one of"):
-        CrowdData.read(tmp_path / "answers.txt", tmp_path / "p.csv", scale=Ordinal.range(1, 5))
+        CrowdData.read(tmp_path / "answers.doc", tmp_path / "p.csv", scale=Ordinal.range(1, 5))
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(DataError, match="cannot be read"):
         CrowdData.read(tmp_path / "empty.csv", tmp_path / "p.csv", scale=Ordinal.range(1, 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -40,14 +41,38 @@ def test_numbers_written_as_text_are_numbers_and_yes_or_no_are_levels():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ([1.0] * 9 + [np.inf], "'age' of participants: inf is not finite; correct it or leave it empty"),
-        ([1.0] * 9 + [-np.inf], "'age' of participants: -inf is not finite; correct it"),
-        (["1"] * 9 + ["old"], "'age' of participants: 'old' is not a number, and the rest is. Correct it"),
+        ([1.0] * 9 + [np.inf], "'age' of participants: inf is not finite .participant 9, 1 such.; correct it or leave"),
+        ([1.0] * 9 + [-np.inf], "'age' of participants: -inf is not finite .participant 9, 1 such.; correct it"),
+        (
+            ["1"] * 9 + ["old"],
+            "'age' of participants: 'old' is not a number, and the rest is .participant 9, 1 such.. Correct it",
+        ),
+        (["34,5", "2"], "'age' of participants holds decimal commas, such as '34,5'; write 34.5, or separate"),
+        ([pd.NaT] * 2, "'age' of participants holds dates; turn it into a number"),
+        ([date(1990, 5, 1), None], "'age' of participants holds dates, such as 1990-05-01; turn it into a number"),
+        ([pd.Timedelta(days=9)], "'age' of participants holds dates, such as 9 days"),
     ],
 )
 def test_bad_numbers_name_column_value_and_remedy(values, words):
     with pytest.raises(DataError, match=words):
         clean_profiles(pd.DataFrame({"age": values}))
+
+
+@pytest.mark.parametrize(("n_people", "n_levels"), [(100, 51), (80, 80), (102, 51), (50, 50)])
+def test_free_text_is_told_from_a_trait(n_people, n_levels):
+    people = pd.DataFrame({"town": [f"t{k % n_levels}" for k in range(n_people)]})
+    if n_levels > 50 and n_levels > n_people / 2:
+        with pytest.raises(DataError, match=f"'town' .* {n_levels} different texts among {n_people} .*'t0'.*leave it"):
+            clean_profiles(people)
+    else:
+        assert clean_profiles(people)[0]["town"].nunique() == n_levels
+
+
+def test_an_indicator_overwrites_no_column():
+    people = pd.DataFrame({"age": [1.0, None], "age_missing": [0, 1]})
+    with pytest.raises(DataError, match="'age' of participants has gaps.*'age_missing'.*rename or drop"):
+        clean_profiles(people)
+    assert list(clean_profiles(people.fillna(2.0))[0]) == ["age", "age_missing"]
 
 
 def test_encoded_people_are_centred_and_of_unit_mean_squared_norm():

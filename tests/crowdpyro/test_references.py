@@ -152,10 +152,11 @@ def test_rows_are_told_apart_whatever_the_frames_index():
     np.testing.assert_array_equal(again.source().values, once.source().values)
 
 
+@pytest.mark.parametrize("empty", [None, " "])
 @pytest.mark.parametrize("column", ["problem", "model"])
-def test_an_empty_key_is_refused(column):
-    with pytest.raises(DataError, match=f"'{column}' of references is empty in row 1; fill it"):
-        References.from_frame(DRAWS.assign(**{column: ["a", None, "b", "c", "d"]}), scale=SCALE)
+def test_an_empty_key_is_refused(column, empty):
+    with pytest.raises(DataError, match=f"'{column}' of references is empty in row 1 .1 such rows.; fill it"):
+        References.from_frame(DRAWS.assign(**{column: ["a", empty, "b", "c", "d"]}), scale=SCALE)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +164,15 @@ def test_an_empty_key_is_refused(column):
     [
         (PROBABILITIES.iloc[:0], "'references' has no rows; give at least one"),
         (PROBABILITIES[["problem"]], "neither a column 'answer' nor columns 'p_1'.*it has 'problem'. Add"),
+        (
+            PROBABILITIES[["problem"]].assign(answr=1),
+            "it has 'problem', 'answr'. .*mean 'answr'. Rename it to 'answer'",
+        ),
         (PROBABILITIES.drop(columns="p_2"), "lacks column 'p_2'"),
-        (PROBABILITIES.astype(object).assign(p_1=["x", 0.5]), "'p_1' of references: 'x' is not a number; correct"),
+        (
+            PROBABILITIES.astype(object).assign(p_1=["x", 0.5]),
+            "'p_1' of references: 'x' is not a number .row 0, 1 such rows.; correct or empty it",
+        ),
         (PROBABILITIES.assign(p_1=[np.inf, 0.5]), r"row 0 holds \[inf.*correct them"),
         (PROBABILITIES.assign(p_1=[np.nan, 0.5]), r"row 0 holds \[nan.*correct them"),
         (pd.concat([PROBABILITIES, PROBABILITIES]), "problem 'a' has two or more rows.*keep one"),

@@ -6,9 +6,12 @@ import gzip
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crowdpyro import CrowdData, DataError, MissingReferenceError, Ordinal, References, parse_scale
-from crowdpyro.tables import close_match, read_table
+from crowdpyro.data import read_participants
+from crowdpyro.tables import close_match, read_table, require_columns
 
 PLAIN = "problem,age\na,1\nb,2\n"
 
@@ -25,6 +28,13 @@ PLAIN = "problem,age\na,1\nb,2\n"
         ("quoted.csv", b'"problem","age"\n"a",1\n"b",2\n'),
         ("blanks.csv", b" problem , age\n a ,1\nb, 2\n"),
         ("empty_column.csv", b"problem,age,,\na,1,,\nb,2,,\n"),
+        ("unnamed.csv", b"problem,age,Unnamed: 2\na,1,\nb,2,\n"),
+        ("longer_rows.csv", b"problem,age\na,1,\nb,2,\n"),
+        ("mac.csv", PLAIN.replace("\n", "\r").encode()),
+        ("note.csv", b"sep=;\r\nproblem;age\r\na;1\r\nb;2\r\n"),
+        ("Cases.CSV", b"PROBLEM,age\na,1\nb,2\n"),
+        ("unicode.txt", PLAIN.replace(",", "\t").encode("utf-16")),
+        ("tabs.tsv", PLAIN.replace(",", "\t").encode()),
         ("trailing.csv", b"problem,age\na,1\nb,2\n\n,\n,\n"),
         ("packed.csv.gz", gzip.compress(PLAIN.encode())),
     ],
@@ -52,6 +62,36 @@ def test_rows_are_those_of_the_spreadsheet(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('problem,text\na,"two\nlines"\n\nb,one\n')
     assert read_table(path).index.tolist() == [2, 4]
+    path.write_text('\n,\n"problem\n(id)",text\na,one\n')
+    frame = read_table(path)
+    assert list(frame.columns) == ["problem\n(id)", "text"]
+    assert (frame.index.name, frame.index.tolist()) == ("line", [4])
+
+
+def test_separators_inside_names_and_cells_are_none(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("problem;text, in full\na;one, two; three\n".replace("one, two; three", '"one, two; three"'))
+    assert read_table(path).to_dict("list") == {"problem": ["a"], "text, in full": ["one, two; three"]}
+    path.write_text("text\none\ntwo\n")
+    assert read_table(path)["text"].tolist() == ["one", "two"]
+
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=6)
+
+
+@given(
+    st.lists(st.tuples(CELLS, CELLS, st.integers(-99, 99)), min_size=1, max_size=8),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_any_table_is_read_as_it_was_written(tmp_path_factory, rows, separator, encoding):
+    """Texts with quotation marks, separators and all; a letter in front keeps them from being numbers or empty."""
+    frame = pd.DataFrame([(f"x{a}", f"y{b}", n) for a, b, n in rows], columns=["problem", "text", "number"])
+    path = tmp_path_factory.mktemp("any") / "a.csv"
+    frame.to_csv(path, sep=separator, encoding=encoding, index=False)
+    again = read_table(path)
+    assert again.to_dict("list") == frame.to_dict("list")
+    assert again.index.tolist() == list(range(2, len(frame) + 2))
 
 
 @pytest.mark.parametrize(
@@ -59,11 +99,24 @@ def test_rows_are_those_of_the_spreadsheet(tmp_path):
     [
         ("a.xlsx", b"PK", "is a spreadsheet; save its sheet as CSV UTF-8"),
         ("a.ods", b"PK", "is a spreadsheet; save its sheet as CSV UTF-8"),
-        ("a.txt", b"a", "the suffix must be one of .csv"),
+        ("a.doc", b"a", "the suffix must be one of .csv.*save the table as CSV UTF-8"),
+        ("a.xlsm", b"PK", "is a spreadsheet; save its sheet as CSV UTF-8"),
+        ("a.csv", PLAIN.encode("utf-16-le"), "is not UTF-8 text .*; save it as CSV UTF-8"),
+        ("a.csv", b"PK\x03\x04\x00\x00", "is not UTF-8 text .*; save it as CSV UTF-8"),
+        ("a.csv.gz", gzip.compress("a\nü\n".encode("latin-1")), "is not UTF-8 text .*; save it as CSV UTF-8"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3. Give every row .* quotation marks"),
+        ("a.csv", b"a,b\n1,2,x\n1,2\n", "column number 3 has no name and holds 'x' .line 2.; .* quotation marks"),
+        ("a.csv", b'a,b\n"x,1\n2,3\n', "EOF inside string"),
         ("a.csv", "problem,größe\na,ü\n".encode("latin-1"), "is not UTF-8 text .*; save it as CSV UTF-8"),
         ("a.csv", b"problem,age,age\na,1,2\n", "column 'age' stands there twice or more; keep one"),
-        ("a.csv", b",problem\n0,a\n1,b\n", "column number 1 has no name; name it in the first row or delete it"),
-        ("a.csv", b"", "cannot be read as a table"),
+        (
+            "a.csv",
+            b",problem\n0,a\n1,b\n",
+            "column number 1 has no name and holds 0 .line 2.; name it in the first row or delete",
+        ),
+        ("a.csv", b"Unnamed: 0,problem\n0,a\n", "column number 1 has no name and holds 0 .line 2."),
+        ("a.csv", b"", "cannot be read as a table: it is empty; give a header"),
+        ("a.csv", b"\xef\xbb\xbf\n,\n", "it is empty; give a header"),
         ("a.csv", b"problem,age\n", "has no rows; give at least one"),
         ("a.csv", b"problem,age\n,\n,\n", "has no rows; give at least one"),
     ],
@@ -81,6 +134,8 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path, name, content, words):
         ("participant", ["participant_id"], "participant_id"),
         ("problem", ["Problem ID", "text"], "Problem ID"),
         ("text", ["Text of item"], "Text of item"),
+        ("participant", ["Worker ID"], "Worker ID"),
+        ("response", ["Your rating"], "Your rating"),
         ("response", ["age", "home"], None),
     ],
 )
@@ -94,7 +149,7 @@ def test_a_walk_from_two_messy_files_to_data(tmp_path):
         "\ufeffItem ;Participant;respnse;Time\n"
         "1;p1;4;10:00\n2;p1;2;10:01\n1;p2 ;agree;10:02\n2;p2;7;10:03\n;;;\n1;p3;;10:04\n2;p4;3;10:05\n"
     )
-    items = "\ufeffproblem;text\n1;I like parties\n2;\n"
+    items = "\ufeffproblem;Text\n1;I like parties\n2;\n"
     folks = "participant;age;home\np1;34,5;town\np2;;land\np3;61;None\n"
     paths = {name: tmp_path / f"{name}.csv" for name in ("answers", "items", "folks")}
 
@@ -104,17 +159,17 @@ def test_a_walk_from_two_messy_files_to_data(tmp_path):
         with pytest.raises(DataError, match=words):
             CrowdData.read(paths["answers"], paths["items"], paths["folks"], scale=Ordinal.range(1, 5))
 
-    stop("'responses' lacks column 'problem', 'response'; it has 'Item'.*Rename")
+    stop("lacks column 'problem', 'response'; it has 'Item'.*mean 'Item'. Rename it to 'problem'.*mean 'respnse'.")
     answers = answers.replace("Item", "Problem")
     stop("lacks column 'response'; .* Did you mean 'respnse'. Rename it")
     answers = answers.replace("respnse", "Response")
     stop("column 'text' of problems is empty for problem 2")
     items = items.replace("2;\n", "2;I like books\n")
-    stop("'response': answer 'agree' .row 4, 1 such rows. is not a finite number; or declare categories")
+    stop("'response': answer 'agree' .line 4, 1 such rows. is not a finite number. Correct .* write the numbers 1, 2")
     answers = answers.replace("agree", "4")
-    stop("'response': answer 7 .row 5, 1 such rows. is not one of 1, 2, 3, 4, 5")
+    stop("'response': answer 7 .line 5, 1 such rows. is not one of 1, 2, 3, 4, 5.*such as 1:7")
     answers = answers.replace("2;p2;7", "2;p2;5")
-    stop("'participant' of responses: 'p4' .row 8, 1 such. has no row in participants; add it there")
+    stop("'participant' of responses: 'p4' .line 8, 1 answers, 1 such. has no row in participants; add it there")
     answers = answers.replace("p4", "p3")
     for name, text in (("answers", answers), ("items", items), ("folks", folks)):
         paths[name].write_text(text, encoding="utf-8")
@@ -144,9 +199,11 @@ def build(scale="1:5", **changes):
 def test_numbers_and_their_text_are_joined_and_said():
     data = build(responses={"problem": [1, 2]}, problems={"problem": ["1", "2"]})
     assert data.problem_code.tolist() == [0, 1]
-    assert data.report == ("column 'problem': numbers in one table, text in the other; joined as text",)
+    assert data.report == ("column 'problem': numbers in one table, text in the other; joined as numbers",)
     data = build(responses={"participant": ["1", "2"]}, participants={"participant": [1.0, 2.0]})
     assert data.participant_code.tolist() == [0, 1]
+    data = build(responses={"problem": [7, 8]}, problems={"problem": ["007", "008"]})
+    assert data.answers["problem"].tolist() == ["007", "008"]
 
 
 def test_blanks_around_ids_are_nothing():
@@ -157,7 +214,20 @@ def test_blanks_around_ids_are_nothing():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"responses": {"problem": [7, 8]}, "problems": {"problem": ["007", "008"]}}, "7 .row 0, 2 such. has no row"),
+        (
+            {"responses": {"problem": [7, 7]}, "problems": {"problem": ["007", "7"]}},
+            "column 'problem': the ids are numbers in one table and text in the other, and '007', '7' of problems are",
+        ),
+        (
+            {"responses": {"problem": ["7", "07"]}, "problems": {"problem": [7, 8]}},
+            "column 'problem' of responses: '7' .row 0, 2 answers, 2 such. has no row.*numbers in one table and text",
+        ),
+        (
+            {"responses": {"problem": ["7", "b"]}, "problems": {"problem": ["007", "b"]}},
+            "'7' .row 0, 1 answers, 1 such. has no row .* other leading zeros.*write them alike",
+        ),
+        ({"responses": {"problem": ["a", " "]}}, "'problem' of responses is empty in row 1 .1 such rows.; fill it"),
+        ({"participants": {"participant": [None, "p"]}}, "'participant' of participants is empty in row 0 .1 such"),
         ({"responses": {"problem": ["item1", "b"]}, "problems": {"problem": ["item-1", "b"]}}, "Did you mean 'item-1'"),
         ({"problems": {"problem": ["a", "a "]}}, "'problem' of problems: 'a' stands there twice or more .rows 0, 1."),
         ({"responses": {"problem": "a", "participant": "p"}}, "answered 'a' more than once .rows 0, 1; 1 such rows"),
@@ -187,12 +257,6 @@ def test_a_column_in_which_everybody_differs_is_no_trait():
         CrowdData.from_frames(answers, problems, people, scale=Ordinal.range(1, 5))
 
 
-@pytest.mark.parametrize("text", ["5:1", "1:1", "1-5", "1..5", "1 to 5", "", "a", ":", "1:"])
-def test_scales_are_written_one_way(text):
-    with pytest.raises(DataError, match=rf"scale='{text}': write LOW:HIGH"):
-        parse_scale(text)
-
-
 def test_fewer_draws_of_one_problem_are_no_gap_and_labels_have_no_mean():
     frame = pd.DataFrame({"Problem": ["a", "a", "a", "b ", "b"], "answer": [1.0, 2.0, 6.0, None, 5.0]})
     references = References.from_frame(frame, scale=parse_scale("continuous"))
@@ -207,3 +271,30 @@ def test_references_of_other_ids_say_why():
     references = References.from_frame(pd.DataFrame({"problem": [1, 2], "answer": [3, 4]}), scale=Ordinal.range(1, 5))
     with pytest.raises(MissingReferenceError, match="problem '1' .*numbers in one table and text in the other"):
         references.select(["1", "2"])
+
+
+def test_a_row_of_a_file_is_a_line_and_a_row_of_a_frame_a_row(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("problem;participant;response\na;p;\n;;\na;q;3\nb;q;9\na;q;3\n")
+    answers = read_table(path)
+    _, problems, people = frames().values()
+    for table, words in (
+        (answers, "answer 9 .line 5, 1 such rows"),
+        (answers.drop(index=5), "'q' answered 'a' more than once .lines 4, 6; 1 such rows"),
+        (answers.drop(index=5).reset_index(drop=True), "'q' answered 'a' more than once .rows 1, 2; 1 such rows"),
+        (answers.drop(index=5).replace({"q": "w"}), "'w' .line 4, 2 answers, 1 such. has no row in participants"),
+    ):
+        with pytest.raises(DataError, match=words):
+            CrowdData.from_frames(table, problems, people, scale=Ordinal.range(1, 5))
+
+
+def test_none_is_a_level_of_a_trait_and_na_a_gap(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("participant,faith\np,None\nq,NA\nr,null\ns,none\n")
+    assert read_participants(path)["faith"].fillna("gap").tolist() == ["None", "gap", "gap", "none"]
+
+
+def test_a_long_header_is_shown_in_part():
+    wide = pd.DataFrame([range(30)], columns=[f"q{k}" for k in range(30)])
+    with pytest.raises(DataError, match="lacks column 'text'; it has 'q0'.*'q11', ... .30 in all.. Rename or add it"):
+        require_columns(wide, ("text",), "problems")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,7 @@ def test_impossible_scales_are_refused(build, words):
         ("yes, no", Categorical(("yes", "no"))),
         ("continuous", Continuous()),
         ("continuous:0:1.5", Continuous(0, 1.5)),
+        (" Continuous: -1e3 : 2", Continuous(-1000, 2)),
     ],
 )
 def test_scales_are_read_from_text(text, scale):
@@ -88,3 +90,56 @@ def test_what_is_no_level_is_refused_with_column_value_and_remedy(bad):
     shown = repr(bad) if bad is None or isinstance(bad, str) else f"{bad:g}"
     with pytest.raises(DataError, match=f"'mood': answer {shown} .row 1, 1 such rows. is not.*declare another scale"):
         Ordinal.range(1, 5).encode([1, bad, 5], name="mood")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("5:1", "write LOW:HIGH, the lower first, such as 1:5"),
+        ("1:1", "write LOW:HIGH, the lower first, such as 1:5"),
+        ("1-5", "write LOW:HIGH, the lower first, such as 1:5"),
+        ("1\u20135", "write LOW:HIGH, the lower first, such as 1:5"),
+        ("1..5", "write LOW:HIGH, the lower first, such as 1:5"),
+        ("1 to 5", "write LOW:HIGH, the lower first, such as 1:5"),
+        ("", "write LOW:HIGH, such as 1:5, .*LABEL,LABEL"),
+        ("a", "write LOW:HIGH, such as 1:5, .*LABEL,LABEL"),
+        ("1:", "write LOW:HIGH, such as 1:5"),
+        ("1:1000000", "that is 1000000 levels; write continuous:1:1000000"),
+        ("yes,no,", "a label is empty; write LABEL,LABEL,... without a comma too many"),
+        ("continuous:0:x", "write continuous:LOW:HIGH, two numbers, the lower first"),
+        ("continuous:5:1", "write continuous:LOW:HIGH, two numbers, the lower first"),
+    ],
+)
+def test_a_scale_written_otherwise_shows_how(text, words):
+    with pytest.raises(DataError, match=f"scale='{text}': {words}"):
+        parse_scale(text)
+
+
+RATING, SHARE, VOTE = Ordinal.range(1, 5), Continuous(0, 1), Categorical(("agree", "disagree"))
+
+
+@pytest.mark.parametrize(
+    ("scale", "answers", "words"),
+    [
+        (RATING, [7, 1, 6], "answer 7 .line 9, 2 such rows; also 6. is not one of 1, 2, 3, 4, 5.*such as 1:7[.]"),
+        (RATING, [0, 1], "answer 0 .*such as 0:5[.]"),
+        (RATING, [99, 1], "answer 99 .*no answer, such as 99, is to be left empty"),
+        (RATING, [2.5, 1], "answer 2.5 .*another scale, such as continuous[.]"),
+        (RATING, range(9, 20), "answer 9 .line 9, 11 such rows; also 10, 11, 12, 13, .... is not one of"),
+        (
+            RATING,
+            ["agree", "not", "agree"],
+            "'agree' .line 9, 3 such rows; also 'not'.*such as agree,not; or write the",
+        ),
+        (RATING, ["agree", 3], "'agree' .line 9, 1 such rows. .*LABEL,LABEL,...; or write the numbers 1, 2, 3, 4, 5"),
+        (RATING, ["3,5", 3], "'3,5' .line 9.*Decimals have a point: write 3.5[.]"),
+        (SHARE, ["0,5"], "'0,5' .line 9.*Decimals have a point: write 0.5[.]"),
+        (SHARE, [0.5, 2], "answer 2 .line 10, 1 such rows. is not in .0, 1.. Correct or drop"),
+        (SHARE, ["much"], "'much' .line 9, 1 such rows. is not a finite number.*such as the labels themselves"),
+        (VOTE, ["agree", " Agree"], "' Agree' .line 10, 1 such rows. is not one of agree, disagree.*mean 'agree'[?]"),
+    ],
+)
+def test_an_answer_off_the_scale_leads_to_the_next_step(scale, answers, words):
+    lines = pd.RangeIndex(9, 9 + len(answers), name="line")
+    with pytest.raises(DataError, match=f"column 'mood': answer {words.removeprefix('answer ')}"):
+        scale.encode(answers, "mood", lines)
