@@ -34,6 +34,13 @@ class CrowdConfig:
         Scales of the normal priors of the weights, and of the training problems' offsets.
     dropout
         Share of the belief network's hidden units zeroed in training.
+    guide
+        The belief given profile and problem: `vae`, a normal, or `semi_implicit`, a mixture over fresh noise.
+    n_omega, n_mixture
+        Of a semi-implicit belief: dimension of the noise, and K, components beside its own when it is scored.
+    reconstruct, uncertain_belief, learned_spread
+        Ablations when False: the paper's objective without the reconstruction of problems; beliefs without noise of
+        their own; decision noise that stays where it starts.
     training
         Settings of the fit.
     """
@@ -48,14 +55,28 @@ class CrowdConfig:
     weight_scale: float = 0.2
     offset_scale: float = 0.5
     dropout: float = 0.0
+    guide: Literal["vae", "semi_implicit"] = "vae"
+    n_omega: int = 4
+    n_mixture: int = 8
+    reconstruct: bool = True
+    uncertain_belief: bool = True
+    learned_spread: bool = True
     training: FitConfig = field(default_factory=FitConfig)
 
+    @classmethod
+    def paper(cls) -> CrowdConfig:
+        """The paper's own: Eq. 4, a semi-implicit belief, J = 10, lambda = 1, Adam at .001, no persistent noise."""
+        training = FitConfig(objective="paper", lr=1e-3, decision_weight=1.0, n_belief_draws=10, margin_steps=0)
+        return cls(n_eps=0, guide="semi_implicit", training=training)
+
     def __post_init__(self) -> None:
-        for name, least in (("n_eps", 0), ("n_hidden", 1), ("n_components", 0)):
+        for name, least in (("n_eps", 0), ("n_hidden", 1), ("n_components", 0), ("n_omega", 1), ("n_mixture", 0)):
             if getattr(self, name) < least:
                 raise ModelError(f"{name}={getattr(self, name)}: give at least {least}.")
         if self.holdout not in ("participant", "problem"):
             raise ModelError(f"holdout={self.holdout!r}: give 'participant' or 'problem'.")
+        if self.guide not in ("vae", "semi_implicit"):
+            raise ModelError(f"guide={self.guide!r}: give 'vae' or 'semi_implicit'.")
         for name in ("holdout_size", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)}: give a share in [0, 1).")

@@ -97,18 +97,33 @@ def build_model(
 ) -> tuple[Any, Any]:
     """Joint model and guide of these sizes, `spread` being the standard deviation of the training answers."""
     from .inference.guide import ParticipantGuide
+    from .inference.story_guide import StoryGuide
     from .models.belief import BeliefGenerator
     from .models.blender import blender_for
+    from .models.decoder import DescriptionDecoder
     from .models.encoder import ProblemEncoder
     from .models.joint import JointModel
 
     # The variance of an answer starts as half belief, half decision.
     half = spread * 0.5**0.5
-    blender = blender_for(scale, half)
+    blender = blender_for(scale, half, fixed=not config.learned_spread)
     widths = (config.n_hidden, blender.n_belief, blender.n_belief * config.n_eps, blender.n_shape)
     problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale)
     belief = BeliefGenerator(
-        n_profile, config.n_eps, config.n_hidden, blender.n_belief, half, config.weight_scale, config.dropout
+        n_profile,
+        config.n_eps,
+        config.n_hidden,
+        blender.n_belief,
+        half,
+        config.weight_scale,
+        config.dropout,
+        n_omega=config.n_omega if config.guide == "semi_implicit" else 0,
+        n_mixture=config.n_mixture,
+        certain=not config.uncertain_belief,
     )
-    model = JointModel(problem_encoder, belief, blender)
-    return model, ParticipantGuide(model)
+    if config.training.objective == "predictive":
+        model = JointModel(problem_encoder, belief, blender)
+        return model, ParticipantGuide(model)
+    decoder = DescriptionDecoder(blender.n_belief, config.n_hidden, n_features) if config.reconstruct else None
+    model = JointModel(problem_encoder, belief, blender, decoder=decoder)
+    return model, StoryGuide(model)

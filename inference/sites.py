@@ -6,6 +6,8 @@ as auxiliary is its own affair. A mismatch would train on draws from the prior w
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyro.poutine import Trace
 from pyro.poutine.util import site_is_subsample
 
@@ -35,7 +37,7 @@ def check_sites(story: Trace, told: Trace) -> None:
         )
 
 
-def _samples(trace: Trace) -> list[tuple[str, dict]]:
+def _samples(trace: Trace) -> list[tuple[str, dict[str, Any]]]:
     return [
         (name, site) for name, site in trace.nodes.items() if site["type"] == "sample" and not site_is_subsample(site)
     ]

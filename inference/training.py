@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import pyro
 import torch
@@ -22,8 +23,10 @@ from .guide import ParticipantGuide
 from .history import FitHistory
 from .margins import fit_margins
 from .objective import PredictiveObjective
+from .paper import PaperObjective
 from .score import log_score
 from .snapshot import Keeper, Snapshot, put_back, take
+from .story_guide import StoryGuide
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class FitConfig:
         Draws of eps in the held-out score.
     margin_steps
         Steps of stage two; 0 leaves it out.
+    objective
+        `predictive`, a bound on the log score of people's answers, or `paper`, Eq. 4.
+    decision_weight, n_belief_draws
+        Of the paper's objective: lambda, and J.
     """
 
     epochs: int = 150
@@ -58,15 +65,22 @@ class FitConfig:
     every: int = 5
     n_draws: int = 64
     margin_steps: int = 100
+    objective: Literal["predictive", "paper"] = "predictive"
+    decision_weight: float = 1.0
+    n_belief_draws: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "every", "n_draws"):
+        for name in ("epochs", "batch_size", "patience", "every", "n_draws", "n_belief_draws"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)}: give at least 1.")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ModelError(f"lr={self.lr}: give a positive learning rate.")
         if not 0 <= self.warm_up <= 1:
             raise ModelError(f"warm_up={self.warm_up}: give a share of the epochs in [0, 1].")
+        if self.objective not in ("predictive", "paper"):
+            raise ModelError(f"objective={self.objective!r}: give 'predictive' or 'paper'.")
+        if not self.decision_weight >= 0:
+            raise ModelError(f"decision_weight={self.decision_weight}: give lambda >= 0.")
         if self.margin_steps < 0:
             raise ModelError(f"margin_steps={self.margin_steps}: give 0 or more.")
 
@@ -141,7 +155,7 @@ class _JointStage:
     ) -> None:
         self.model, self.train, self.valid = model, train, valid
         self.config, self.seed, self.history = config, seed, history
-        self.objective = PredictiveObjective(model, guide)
+        self.objective = objective_for(config, model, guide)
         self.both = torch.nn.ModuleDict({"model": model, "guide": guide})
         self.optimizer = torch.optim.Adam(self.both.parameters(), lr=config.lr, foreach=True)
         self.order = torch.Generator().manual_seed(seed)
@@ -231,6 +245,26 @@ class _JointStage:
         self.step, self.total = saved.numbers["step"], saved.numbers["total"]
         self.best = -math.inf if saved.numbers["best"] is None else saved.numbers["best"]
         self.order.set_state(saved.tensors["order.shuffle"])
+
+
+def objective_for(
+    config: FitConfig, model: JointModel, guide: ParticipantGuide
+) -> PredictiveObjective | PaperObjective:
+    """The objective that the settings name.
+
+    Raises
+    ------
+    ModelError
+        When the guide is not one of that objective's program.
+    """
+    if config.objective == "predictive":
+        return PredictiveObjective(model, guide)
+    if not isinstance(guide, StoryGuide):
+        raise ModelError(
+            f"objective='paper' needs a guide of `story`, which samples delta; {type(guide).__name__} is none. Derive "
+            "it from StoryGuide, or take objective='predictive'."
+        )
+    return PaperObjective(model, guide, config.decision_weight, config.n_belief_draws)
 
 
 def _diverged(epoch: int, loss: float, lr: float) -> ModelError:

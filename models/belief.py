@@ -84,6 +84,8 @@ class BeliefGenerator(nn.Module):
         Dimension of the fresh noise; 0 for a normal belief.
     n_mixture
         K: components beside the belief's own, when it is scored.
+    certain
+        Beliefs without noise of their own: delta is its mean (an ablation).
     """
 
     def __init__(
@@ -97,12 +99,13 @@ class BeliefGenerator(nn.Module):
         dropout: float = 0.0,
         n_omega: int = 0,
         n_mixture: int = 0,
+        certain: bool = False,
     ) -> None:
         super().__init__()
         if n_omega < 0 or n_mixture < 0:
             raise ModelError(f"n_omega={n_omega}, n_mixture={n_mixture}: give 0 or more.")
         self.n_eps, self.n_belief = n_eps, n_belief
-        self.n_omega, self.n_mixture = n_omega, n_mixture
+        self.n_omega, self.n_mixture, self.certain = n_omega, n_mixture, certain
         self.spread, self.weight_scale = spread, weight_scale
         self.hidden = _linear(n_profile + n_eps, n_hidden)
         self.shift = _linear(n_profile, n_belief)
@@ -142,6 +145,9 @@ class BeliefGenerator(nn.Module):
             loadings = x.loadings.unflatten(-1, (self.n_belief, self.n_eps))
             loc = loc + (loadings * z.eps[..., None, :]).sum(-1)
         scale = self.spread * softplus(raw + z.spread + _UNIT).clamp(min=1e-3)
+        if self.certain:
+            # Not 0, which no density survives.
+            scale = torch.full_like(scale, 1e-3 * self.spread)
         belief = Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
         return SemiImplicit(belief) if self.n_omega else belief
 

@@ -33,6 +33,8 @@ class Blender(nn.Module):
     ----------
     spread
         Starting scale of the decision noise in the unit of the response.
+    fixed
+        Keep it there (an ablation).
 
     Attributes
     ----------
@@ -48,9 +50,11 @@ class Blender(nn.Module):
     n_belief: int
     margin_columns: range = range(0)
 
-    def __init__(self, spread: float = 1.0) -> None:
+    def __init__(self, spread: float = 1.0, fixed: bool = False) -> None:
         super().__init__()
-        self.spread = spread
+        if not spread > 0:
+            raise ModelError(f"spread={spread}: give a positive scale of the decision noise.")
+        self.spread, self.fixed = spread, fixed
 
     def location(self, reference: Tensor, delta: Tensor) -> Tensor:
         """The reference plus delta `(..., n_belief)`: shape `(...,)`, or `(..., n_levels)` for labels."""
@@ -77,6 +81,8 @@ class Blender(nn.Module):
         return distribution.mean
 
     def _spread(self, raw: Tensor) -> Tensor:
+        if self.fixed:
+            return torch.full_like(raw, self.spread)
         return self.spread * softplus(raw + _UNIT).clamp(min=1e-3)
 
 
@@ -118,8 +124,8 @@ class CutNormalBlender(NormalBlender):
     midpoints: Tensor
     levels: Tensor
 
-    def __init__(self, scale: Ordinal, spread: float = 1.0) -> None:
-        super().__init__(spread)
+    def __init__(self, scale: Ordinal, spread: float = 1.0, fixed: bool = False) -> None:
+        super().__init__(spread, fixed)
         levels = torch.as_tensor(scale.values, dtype=torch.get_default_dtype())
         self.register_buffer("levels", levels, persistent=False)
         self.register_buffer("midpoints", (levels[1:] + levels[:-1]) / 2, persistent=False)
@@ -162,8 +168,8 @@ class SoftmaxBlender(Blender):
 
     n_shape = 0
 
-    def __init__(self, scale: Categorical, spread: float = 1.0) -> None:
-        super().__init__(spread)
+    def __init__(self, scale: Categorical, spread: float = 1.0, fixed: bool = False) -> None:
+        super().__init__(spread, fixed)
         self.n_belief = scale.n_levels
 
     def location(self, reference: Tensor, delta: Tensor) -> Tensor:
@@ -184,12 +190,12 @@ class SoftmaxBlender(Blender):
         return distribution.probs.argmax(-1).to(distribution.probs.dtype)
 
 
-def blender_for(scale: Scale, spread: float = 1.0) -> Blender:
-    """The blender named after a scale, its decision noise starting at `spread`."""
+def blender_for(scale: Scale, spread: float = 1.0, fixed: bool = False) -> Blender:
+    """The blender named after a scale, its decision noise starting at `spread`, or staying there."""
     if isinstance(scale, Ordinal):
-        return CutNormalBlender(scale, spread)
+        return CutNormalBlender(scale, spread, fixed)
     if isinstance(scale, Continuous):
-        return NormalBlender(spread)
+        return NormalBlender(spread, fixed)
     if isinstance(scale, Categorical):
-        return SoftmaxBlender(scale, spread)
+        return SoftmaxBlender(scale, spread, fixed)
     raise ModelError(f"scale={scale!r}: no blender is known for it; give Ordinal, Continuous or Categorical.")

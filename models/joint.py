@@ -190,7 +190,7 @@ class JointModel(PyroModule):
             closed = self.blender.integrated(x.reference, normal, x.shape)
             if closed is not None:
                 return DrawMixture(closed) if implicit else closed
-        return DrawMixture(self.response_dist(belief.rsample((self.n_draws,)), x, z))
+        return DrawMixture(self.response_dist(belief.rsample(torch.Size([self.n_draws])), x, z))
 
     def log_prior(self) -> Tensor:
         """Log density of the network's weights under their normal priors."""
