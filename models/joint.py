@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar
 
 import pyro
 import pyro.distributions as dist
@@ -18,6 +16,7 @@ from .batch import Batch
 from .belief import Belief, BeliefGenerator, ParticipantView
 from .blender import Blender
 from .decoder import DescriptionDecoder
+from .draw_mixture import DrawMixture
 from .encoder import ProblemEncoder, ProblemView
 from .errors import ModelError
 from .semi_implicit import SemiImplicit
@@ -195,47 +194,3 @@ class JointModel(PyroModule):
     def log_prior(self) -> Tensor:
         """Log density of the network's weights under their normal priors."""
         return self.encoder.log_prior() + self.belief.log_prior()
-
-
-class DrawMixture(TorchDistribution):
-    """The equal mixture of the components along a distribution's first batch axis.
-
-    log p(y) = logsumexp_j log p_j(y) - log J
-    """
-
-    arg_constraints: ClassVar[dict[str, object]] = {}
-
-    def __init__(self, components: TorchDistribution) -> None:
-        self.components = components
-        super().__init__(components.batch_shape[1:], components.event_shape, validate_args=False)
-
-    @property
-    def support(self) -> object:
-        """The components' support."""
-        return self.components.support
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities of the levels, shape `batch_shape x n_levels`."""
-        probs: Tensor = self.components.probs.mean(0)
-        return probs
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean of the mixture."""
-        return self.components.mean.mean(0)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mean-exp over the components."""
-        return torch.logsumexp(self.components.log_prob(value), dim=0) - math.log(self.components.batch_shape[0])
-
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
-        """One answer from one component, shape `sample_shape x batch_shape`."""
-        answers = self.components.sample(sample_shape).movedim(len(sample_shape), 0)
-        chosen = torch.randint(len(answers), answers.shape[1:], device=answers.device)
-        return answers.gather(0, chosen[None])[0]
-
-    def expand(self, batch_shape: torch.Size, _instance: object = None) -> DrawMixture:
-        """The same mixture over a larger batch."""
-        first = self.components.batch_shape[:1]
-        return DrawMixture(self.components.expand(torch.Size([*first, *batch_shape])))
