@@ -57,7 +57,7 @@ def decisions(
     crossed = x.crossed()
     for start in range(0, n_people, rows):
         chosen = torch.arange(start, min(start + rows, n_people), device=x.table.device)
-        people = z.at(chosen) if paired else z.at(chosen).crossed()
+        people = z.people(chosen) if paired else z.people(chosen).crossed()
         view = crossed if reference is None else replace(crossed, reference=reference[chosen])
         # Of a semi-implicit belief, as many components as draws: each draw has fresh noise, and none is wasted.
         with model.belief.components(max(expected, 1)):
@@ -83,7 +83,7 @@ def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
     rows = max(1, _BLOCK // max(n_problems, 1))
     total: Tensor | None = None
     for start in range(0, n_people, rows):
-        people = z.at(torch.arange(start, min(start + rows, n_people), device=x.table.device)).crossed()
+        people = z.people(torch.arange(start, min(start + rows, n_people), device=x.table.device)).crossed()
         view = x.crossed()
         probs = model.answer_dist(model.belief_dist(view, people), view, people).probs.sum(0)
         total = probs if total is None else total + probs

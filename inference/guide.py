@@ -51,11 +51,13 @@ class ParticipantGuide(PyroModule):
 
     def eps_dist(self, batch: Batch) -> dist.MultivariateNormal:
         """The posterior of every participant, batch shape `(n_participants,)`, event shape `(n_eps,)`."""
-        model = self._shared[0]
+        model, batch = self._shared[0], batch.answered()
         zero = batch.profile.new_zeros(batch.n_participants, model.n_eps)
         x = model.met(batch)
         z = model.participants(batch.profile, None).at(batch.participant)
-        gradient, information = model.blender.evidence(batch.given, x.reference, model.belief_dist(x, z), x.shape)
+        gradient, information = model.blender.evidence(
+            batch.given, x.reference, model.belief_dist(x, z), model.shape(x, z)
+        )
         correction = self.correction(torch.cat([x.table, gradient], dim=-1))
         weight = correction[:, :1].exp()
         loadings = x.loadings.unflatten(-1, (model.blender.n_belief, model.n_eps))

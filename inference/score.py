@@ -51,7 +51,7 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
     seed
         Of the Sobol scrambling.
     """
-    n_draws = n_draws if model.n_eps else 1
+    n_draws, batch = n_draws if model.n_eps else 1, batch.answered()
     draws = normal_draws(n_draws, model.n_eps, seed).to(batch.profile)
     x = model.problems(batch).at(batch.problem)
     joint = batch.profile.new_zeros(n_draws, batch.n_participants)

@@ -32,5 +32,6 @@ class StoryGuide(ParticipantGuide):
             if model.n_eps:
                 eps = pyro.sample("eps", self.eps_dist(batch))
         x, z = model.met(batch), model.participants(batch.profile, eps).at(batch.participant)
-        with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight):
+        heard = True if batch.took_part is None else batch.took_part
+        with pyro.plate("answers", batch.n_answers), poutine.scale(scale=batch.weight), poutine.mask(mask=heard):
             pyro.sample("delta", model.belief_dist(x, z))

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, Literal
 
 import pyro
 import torch
+from pyro import poutine
+from pyro.infer import ELBO
 
 from ..models.batch import Batch
 from ..models.errors import ModelError
 from ..models.joint import JointModel
-from .guide import ParticipantGuide
+from .elbo import CrowdELBO
 from .history import FitHistory
 from .margins import fit_margins
-from .objective import PredictiveObjective
-from .paper import PaperObjective
+from .paper import PaperELBO
+from .predictive import PredictiveELBO
 from .score import log_score
+from .sites import check_sites
 from .snapshot import Keeper, Snapshot, put_back, take
-from .story_guide import StoryGuide
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class FitConfig:
         `predictive`, a bound on the log score of people's answers, or `paper`, Eq. 4.
     decision_weight, n_belief_draws
         Of the paper's objective: lambda, and J.
+    n_particles
+        Draws of the guide that a step averages over, vectorised.
     """
 
     epochs: int = 150
@@ -68,9 +73,10 @@ class FitConfig:
     objective: Literal["predictive", "paper"] = "predictive"
     decision_weight: float = 1.0
     n_belief_draws: int = 10
+    n_particles: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "every", "n_draws", "n_belief_draws"):
+        for name in ("epochs", "batch_size", "patience", "every", "n_draws", "n_belief_draws", "n_particles"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)}: give at least 1.")
         if not (math.isfinite(self.lr) and self.lr > 0):
@@ -87,7 +93,7 @@ class FitConfig:
 
 def fit(
     model: JointModel,
-    guide: ParticipantGuide,
+    guide: torch.nn.Module,
     train: Batch,
     valid: Batch | None,
     everything: Batch,
@@ -96,6 +102,7 @@ def fit(
     seed: int,
     report: Callable[[int, float], None] | None = None,
     keeper: Keeper | None = None,
+    objective: ELBO | None = None,
 ) -> FitHistory:
     """Fit a model and its guide in place.
 
@@ -115,21 +122,23 @@ def fit(
         Called after every epoch with its number and its loss.
     keeper
         Keeps what is needed to go on after an interruption, and gives it back (see `Keeper`).
+    objective
+        Any ELBO of Pyro's instead of the one that the settings name; it knows no warm-up.
     """
     saved = None if keeper is None else keeper.restore()
     history = FitHistory() if saved is None else FitHistory.from_dict(saved.numbers["history"])
     if saved is None or saved.numbers["stage"] == "joint":
-        stage = _JointStage(model, guide, train, valid, config, seed, history)
+        stage = _JointStage(model, guide, train, valid, config, seed, history, objective)
         if saved is not None:
             stage.restore(saved)
         stage.run(report, keeper)
         saved = None
     model.eval()
     guide.eval()
-    if config.margin_steps:
+    if config.margin_steps and tells_the_story(model):
         fit_margins(
             model,
-            everything,
+            everything.answered(),
             n_steps=config.margin_steps,
             seed=seed,
             history=history,
@@ -146,16 +155,18 @@ class _JointStage:
     def __init__(
         self,
         model: JointModel,
-        guide: ParticipantGuide,
+        guide: torch.nn.Module,
         train: Batch,
         valid: Batch | None,
         config: FitConfig,
         seed: int,
         history: FitHistory,
+        objective: ELBO | None,
     ) -> None:
-        self.model, self.train, self.valid = model, train, valid
+        self.model, self.guide, self.train, self.valid = model, guide, train, valid
         self.config, self.seed, self.history = config, seed, history
-        self.objective = objective_for(config, model, guide)
+        self.objective = objective_for(config) if objective is None else objective
+        self.program: Any = None
         self.both = torch.nn.ModuleDict({"model": model, "guide": guide})
         self.optimizer = torch.optim.Adam(self.both.parameters(), lr=config.lr, foreach=True)
         self.order = torch.Generator().manual_seed(seed)
@@ -197,7 +208,7 @@ class _JointStage:
             self.step += 1
             if keeper is not None:
                 keeper.offer(self.snapshot)
-        loss = self.total / max(train.n_answers, 1)
+        loss = self.total / max(train.n_given, 1)
         if not math.isfinite(loss):
             raise _diverged(epoch, loss, config.lr)
         history.loss.append(loss)
@@ -208,13 +219,23 @@ class _JointStage:
     def _minibatch(self, batch: Batch, beta: float, epoch: int) -> float:
         """One step; the summed loss of the minibatch's answers."""
         self.optimizer.zero_grad(set_to_none=True)
+        n_given = max(batch.n_given, 1)
+        if isinstance(self.objective, CrowdELBO):
+            self.objective.beta = beta
+        if isinstance(self.model, JointModel):
+            # Model and guide read the same rows of the encoder.
+            batch = replace(batch, met=self.model.met(batch))
         try:
-            loss = self.objective.loss(batch, beta)
+            if self.program is None:
+                self.program = _program(self.model, self.guide, self.objective, batch)
+            loss = self.objective.differentiable_loss(self.program, self.guide, batch)
+            if not isinstance(self.objective, PaperELBO):
+                loss = loss / (batch.weight * n_given)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise _diverged(epoch, math.nan, self.config.lr) from error
         loss.backward()
         self.optimizer.step()
-        return loss.item() * batch.n_answers
+        return loss.item() * n_given
 
     def _score(self, epoch: int, valid: Batch) -> None:
         """Held-out score, and the state kept when it is the best so far."""
@@ -247,24 +268,31 @@ class _JointStage:
         self.order.set_state(saved.tensors["order.shuffle"])
 
 
-def objective_for(
-    config: FitConfig, model: JointModel, guide: ParticipantGuide
-) -> PredictiveObjective | PaperObjective:
-    """The objective that the settings name.
-
-    Raises
-    ------
-    ModelError
-        When the guide is not one of that objective's program.
-    """
+def objective_for(config: FitConfig) -> CrowdELBO:
+    """The objective that the settings name."""
+    particles = {"num_particles": config.n_particles, "vectorize_particles": True}
     if config.objective == "predictive":
-        return PredictiveObjective(model, guide)
-    if not isinstance(guide, StoryGuide):
-        raise ModelError(
-            f"objective='paper' needs a guide of `story`, which samples delta; {type(guide).__name__} is none. Derive "
-            "it from StoryGuide, or take objective='predictive'."
-        )
-    return PaperObjective(model, guide, config.decision_weight, config.n_belief_draws)
+        return PredictiveELBO(**particles)
+    return PaperELBO(config.decision_weight, config.n_belief_draws, **particles)
+
+
+def _program(model: Any, guide: Any, objective: ELBO, batch: Batch) -> Any:
+    """What an objective is given: ours choose a program of the model's, stock ones get `crowd`, their sites compared.
+
+    delta is integrated out unless the guide draws it.
+    """
+    if isinstance(objective, CrowdELBO):
+        return model
+    with torch.no_grad(), torch.random.fork_rng(devices=[batch.rows.device] if batch.rows.is_cuda else []):
+        told = poutine.trace(guide).get_trace(batch)
+        crowd = partial(model.crowd, integrate="delta" not in told)
+        check_sites(poutine.trace(poutine.replay(crowd, trace=told)).get_trace(batch), told)
+    return crowd
+
+
+def tells_the_story(model: Any) -> bool:
+    """Whether a model's `crowd` is the joint model's own, however its parts are overridden."""
+    return isinstance(model, JointModel) and type(model).crowd is JointModel.crowd
 
 
 def _diverged(epoch: int, loss: float, lr: float) -> ModelError:

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "errors": ["CrowdPyroError", "DataError", "MissingReferenceError", "ModelError"],
         "draw_mixture": ["DrawMixture"],
         "joint": ["JointModel"],
+        "participation": ["LogisticParticipation"],
         "semi_implicit": ["SemiImplicit"],
         "scales": ["Categorical", "Continuous", "Ordinal", "Scale", "parse_scale"],
     },

@@ -37,13 +37,16 @@ class Batch:
     participant, problem
         Row of `profile` and of `features` that each answer belongs to, shape `(n_answers,)`.
     response
-        Codes (discrete scales) or values, shape `(n_answers,)`; None when answers are to be drawn.
+        Codes or values, shape `(n_answers,)`, or ballots, `(n_answers, n_options)`; None when answers are to be drawn.
     participation
-        Probability p_it of taking part, a scalar or shape `(n_answers,)`.
+        Given probability p_it of taking part, a scalar or shape `(n_answers,)`.
     population
         Participants in the whole data set, of which these are a minibatch; scales the likelihood.
     met
         The encoder's view of each answer's problem, where it is computed already, so that model and guide share it.
+    took_part
+        Which of the meetings listed came to an answer, bool, shape `(n_answers,)`; `response` holds any number where
+        none did. A learned participation model needs the others too. None where every meeting listed did.
     """
 
     features: Tensor
@@ -57,6 +60,7 @@ class Batch:
     participation: Tensor
     population: int
     met: ProblemView | None = None
+    took_part: Tensor | None = None
 
     @property
     def n_participants(self) -> int:
@@ -67,6 +71,11 @@ class Batch:
     def n_answers(self) -> int:
         """Answers in this batch."""
         return self.problem.shape[0]
+
+    @property
+    def n_given(self) -> int:
+        """Meetings of this batch that came to an answer."""
+        return self.n_answers if self.took_part is None else int(self.took_part.sum())
 
     @property
     def weight(self) -> float:
@@ -101,16 +110,25 @@ class Batch:
         # Place of each answer within its participant, then in the whole batch.
         within = torch.arange(len(participant), device=chosen.device) - (count.cumsum(0) - count)[participant]
         kept = order[start[chosen][participant] + within]
+        batch = replace(self, profile=self.profile[chosen], rows=self.rows[chosen])
+        return replace(batch.meetings(kept), participant=participant)
+
+    def meetings(self, chosen: Tensor) -> Batch:
+        """The same people with only these of their meetings: rows, or a mask of shape `(n_answers,)`."""
+        rows = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
         return replace(
             self,
-            profile=self.profile[chosen],
-            rows=self.rows[chosen],
-            participant=participant,
-            problem=self.problem[kept],
-            response=None if self.response is None else self.response[kept],
-            participation=self.participation if self.participation.ndim == 0 else self.participation[kept],
-            met=None,
+            participant=self.participant[rows],
+            problem=self.problem[rows],
+            response=None if self.response is None else self.response[rows],
+            participation=self.participation if self.participation.ndim == 0 else self.participation[rows],
+            met=None if self.met is None else self.met.at(rows),
+            took_part=None if self.took_part is None else self.took_part[rows],
         )
+
+    def answered(self) -> Batch:
+        """Only the meetings that came to an answer."""
+        return self if self.took_part is None else replace(self.meetings(self.took_part), took_part=None)
 
     @cached_property
     def _by_participant(self) -> tuple[Tensor, Tensor]:

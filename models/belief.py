@@ -37,6 +37,8 @@ _UNIT = math.log(math.expm1(1.0))
 class ParticipantView:
     """What is known of a participant: one row a participant or, after `at`, one row an answer.
 
+    Whatever axes stand before the rows, such as that of vectorised particles, stay.
+
     Attributes
     ----------
     hidden
@@ -47,24 +49,32 @@ class ParticipantView:
         Participant's part of the belief's raw scale, shape `(..., n_belief)`.
     eps
         The participant's noise, shape `(..., n_eps)`; None for 0.
+    decision
+        Participant's part of the decision's raw spread, shape `(..., n_spread)`; None where profiles have no say in it.
     """
 
     hidden: Tensor
     shift: Tensor
     spread: Tensor
     eps: Tensor | None
+    decision: Tensor | None = None
 
     def at(self, participant: Tensor) -> ParticipantView:
         """Rows of these participants, one an answer."""
-        return self._map(lambda value: value.index_select(0, participant))
+        return self._map(lambda value: value.index_select(-2, participant))
+
+    def people(self, chosen: Tensor) -> ParticipantView:
+        """These participants of the first axis, all that belongs to them kept."""
+        return self._map(lambda value: value[chosen])
 
     def crossed(self) -> ParticipantView:
         """A trailing axis for problems, so that every participant meets every problem by broadcasting."""
-        return self._map(lambda value: value[:, None])
+        return self._map(lambda value: value.unsqueeze(-2))
 
     def _map(self, move: Callable[[Tensor], Tensor]) -> ParticipantView:
         eps = None if self.eps is None else move(self.eps)
-        return ParticipantView(move(self.hidden), move(self.shift), move(self.spread), eps)
+        decision = None if self.decision is None else move(self.decision)
+        return ParticipantView(move(self.hidden), move(self.shift), move(self.spread), eps, decision)
 
 
 class BeliefGenerator(nn.Module):
@@ -86,6 +96,8 @@ class BeliefGenerator(nn.Module):
         K: components beside the belief's own, when it is scored.
     certain
         Beliefs without noise of their own: delta is its mean (an ablation).
+    n_spread
+        Numbers by which a profile moves the decision's raw spread; 0 for spreads that only problems have a say in.
     """
 
     def __init__(
@@ -100,6 +112,7 @@ class BeliefGenerator(nn.Module):
         n_omega: int = 0,
         n_mixture: int = 0,
         certain: bool = False,
+        n_spread: int = 0,
     ) -> None:
         super().__init__()
         if n_omega < 0 or n_mixture < 0:
@@ -119,14 +132,22 @@ class BeliefGenerator(nn.Module):
             self.readout.weight *= 0.1
             self.readout.bias.zero_()
         self.noise = _linear(n_omega, n_hidden)
+        self.decision = _linear(n_profile, n_spread)
+        with torch.no_grad():
+            self.decision.weight.zero_()
 
     def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
-        """Encode participants: profile `(n, n_profile)` and noise `(n, n_eps)`, None for people whose noise is 0."""
+        """Encode participants: profile `(n, n_profile)` and noise `(..., n, n_eps)`, None for people without noise."""
+        shift, decision = linear(profile, self.shift.weight), None
+        if len(self.decision.weight):
+            decision = linear(profile, self.decision.weight)
+        if eps is not None and eps.ndim > profile.ndim:
+            profile = profile.expand(*eps.shape[:-1], -1)
         person = profile if eps is None else torch.cat([profile, eps], dim=-1)
         n_columns = person.shape[-1]
         hidden = linear(person, self.hidden.weight[:, :n_columns])
         spread = linear(person, self.scale.weight[:, :n_columns])
-        return ParticipantView(hidden, linear(profile, self.shift.weight), spread, eps)
+        return ParticipantView(hidden, shift, spread, eps, decision)
 
     def forward(self, x: ProblemView, z: ParticipantView) -> Belief:
         """Distribution of delta, batch shape the broadcast rows of x and z, event shape `(n_belief,)`."""
@@ -162,19 +183,17 @@ class BeliefGenerator(nn.Module):
 
     def log_prior(self) -> Tensor:
         """Log density of the weights under their normal prior, up to a constant."""
-        layers = [self.hidden, self.shift, self.scale, self.readout]
-        if self.n_omega:
-            layers.append(self.noise)
-        squares = torch.stack([layer.weight.square().sum() for layer in layers])
+        layers = [self.hidden, self.shift, self.scale, self.readout, self.noise, self.decision]
+        squares = torch.stack([layer.weight.square().sum() for layer in layers if layer.weight.numel()])
         return -0.5 * squares.sum() / self.weight_scale**2
 
 
 def _linear(n_in: int, n_out: int) -> nn.Linear:
-    """A layer without bias, which may have no input at all."""
-    if n_in:
+    """A layer without bias, which may have no input or no output at all."""
+    if n_in and n_out:
         return nn.Linear(n_in, n_out, bias=False)
     # Torch warns when it initialises a weight without elements; there is nothing to initialise.
-    layer = nn.Linear(1, n_out, bias=False)
-    layer.weight = nn.Parameter(layer.weight.detach()[:, :0].clone())
-    layer.in_features = 0
+    layer = nn.Linear(1, 1, bias=False)
+    layer.weight = nn.Parameter(torch.zeros(n_out, n_in))
+    layer.in_features, layer.out_features = n_in, n_out
     return layer

@@ -19,6 +19,7 @@ from .decoder import DescriptionDecoder
 from .draw_mixture import DrawMixture
 from .encoder import ProblemEncoder, ProblemView
 from .errors import ModelError
+from .participation import LogisticParticipation
 from .semi_implicit import SemiImplicit
 
 # Parameters live in their modules, not in Pyro's global store, so that several models stand side by side. It must be
@@ -55,6 +56,8 @@ class JointModel(PyroModule):
         Draws of delta in `answer_dist` where it has no closed form.
     decoder
         Reconstructs the problem from the belief in `story`; None leaves the site `x` out.
+    participation
+        Learned probabilities of taking part; None takes those of the batch.
 
     Attributes
     ----------
@@ -69,10 +72,16 @@ class JointModel(PyroModule):
         blender: Blender,
         n_draws: int = 16,
         decoder: DescriptionDecoder | None = None,
+        participation: LogisticParticipation | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.belief, self.blender, self.decoder = encoder, belief, blender, decoder
+        self.encoder, self.belief, self.blender = encoder, belief, blender
+        self.decoder, self.participation = decoder, participation
         self.n_eps, self.n_draws = belief.n_eps, n_draws
+
+    def forward(self, batch: Batch, integrate: bool = False) -> Tensor:
+        """`crowd`, so that the model itself can be given to Pyro's inference."""
+        return self.crowd(batch, integrate)
 
     def crowd(self, batch: Batch, integrate: bool = False) -> Tensor:
         """The story, line by line.
@@ -132,15 +141,21 @@ class JointModel(PyroModule):
     def taking_part(self, batch: Batch) -> AbstractContextManager[object]:
         """phi, and the block in which only those who take part are heard.
 
-        Whoever is known to have answered took part: with given probabilities the site would then add a constant, and
-        is left out.
+        Whoever is known to have answered took part. Where nothing but answers is listed, the site would add a constant
+        (given probabilities) or pull towards 1 (learned ones), and is left out.
         """
         if batch.response is None:
             phi = pyro.sample("phi", self.participation_dist(batch))
             return poutine.mask(mask=phi.bool())
-        if type(self).participation_dist is not JointModel.participation_dist:
-            pyro.sample("phi", self.participation_dist(batch), obs=torch.ones_like(batch.response))
-        return nullcontext()
+        if batch.took_part is None:
+            return nullcontext()
+        pyro.sample("phi", self.participation_dist(batch), obs=batch.took_part.to(batch.profile.dtype))
+        return poutine.mask(mask=batch.took_part)
+
+    @property
+    def learns_participation(self) -> bool:
+        """Whether training needs the meetings that came to no answer as well."""
+        return self.participation is not None or type(self).participation_dist is not JointModel.participation_dist
 
     def problems(self, batch: Batch) -> ProblemView:
         """g_x: the problems of a batch, one row a problem."""
@@ -161,9 +176,12 @@ class JointModel(PyroModule):
         return dist.Normal(zero, torch.ones_like(zero), validate_args=False).to_event(1)
 
     def participation_dist(self, batch: Batch) -> TorchDistribution:
-        """Bernoulli with the given probabilities."""
-        probs = batch.participation.expand(batch.n_answers)
-        return dist.Bernoulli(probs=probs, validate_args=False)
+        """Bernoulli with the given probabilities, or those learned from profile and problem, one a meeting."""
+        if self.participation is None:
+            return dist.Bernoulli(probs=batch.participation.expand(batch.n_answers), validate_args=False)
+        person = self.participation.of_profile(batch.profile).index_select(-1, batch.participant)
+        problem = self.participation.of_problem(batch.features).index_select(-1, batch.problem)
+        return dist.Bernoulli(logits=person + problem, validate_args=False)
 
     def belief_dist(self, x: ProblemView, z: ParticipantView) -> Belief:
         """Belief bias, normal or semi-implicit, event shape `(n_belief,)` (Eq. 1)."""
@@ -179,18 +197,27 @@ class JointModel(PyroModule):
 
     def response_dist(self, delta: Tensor, x: ProblemView, z: ParticipantView) -> TorchDistribution:
         """F at the reference plus delta (Eq. 2)."""
-        return self.blender.response_dist(self.blender.location(x.reference, delta), x.shape)
+        return self.blender.response_dist(self.blender.location(x.reference, delta), self.shape(x, z))
+
+    def shape(self, x: ProblemView, z: ParticipantView) -> Tensor:
+        """What the blender turns into spread and cut points, of the problem and, if profiles have a say, of the person."""
+        if z.decision is None:
+            return x.shape
+        spread, rest = x.shape.split([z.decision.shape[-1], x.shape.shape[-1] - z.decision.shape[-1]], dim=-1)
+        spread = spread + z.decision
+        return torch.cat([spread, rest.expand(*spread.shape[:-1], -1)], dim=-1)
 
     def answer_dist(self, belief: Belief, x: ProblemView, z: ParticipantView) -> TorchDistribution:
         """F with delta integrated out: in closed form where the blender has one, else over `n_draws` draws."""
         if type(self).response_dist is JointModel.response_dist:
             implicit = isinstance(belief, SemiImplicit)
             normal = belief.components if implicit else belief
-            closed = self.blender.integrated(x.reference, normal, x.shape)
+            closed = self.blender.integrated(x.reference, normal, self.shape(x, z))
             if closed is not None:
                 return DrawMixture(closed) if implicit else closed
         return DrawMixture(self.response_dist(belief.rsample(torch.Size([self.n_draws])), x, z))
 
     def log_prior(self) -> Tensor:
         """Log density of the network's weights under their normal priors."""
-        return self.encoder.log_prior() + self.belief.log_prior()
+        prior = self.encoder.log_prior() + self.belief.log_prior()
+        return prior if self.participation is None else prior + self.participation.log_prior()

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from crowdpyro import Categorical, ModelError
-from crowdpyro.inference import FitConfig, PaperObjective, ParticipantGuide, StoryGuide
+from crowdpyro.inference import PaperELBO, ParticipantGuide, PredictiveELBO, StoryGuide
 from crowdpyro.inference.runtime import seeded
-from crowdpyro.inference.training import objective_for
 from crowdpyro.models import BeliefGenerator, DescriptionDecoder, JointModel, ProblemEncoder, blender_for
 from crowdpyro.models.scales import parse_scale
 
@@ -51,7 +50,7 @@ def test_every_term_is_that_of_equation_4(answered, scale):
     model, guide = program(scale)
     lam, n_draws = 0.7, 6
     with seeded(3):
-        value = PaperObjective(model, guide, lam, n_draws).loss(batch)
+        value = PaperELBO(lam, n_draws).differentiable_loss(model, guide, batch)
     with seeded(3):
         x = model.problems(batch).at(batch.problem)
         z = model.participants(batch.profile, None).at(batch.participant)
@@ -90,8 +89,8 @@ def test_a_semi_implicit_belief_is_bounded_from_above_and_k_tightens_it(answered
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.7)
         with seeded(4), torch.no_grad():
-            objective = PaperObjective(model, guide)
-            draws = torch.stack([objective.loss(batch) for _ in range(300)])
+            objective = PaperELBO()
+            draws = torch.tensor([objective.loss(model, guide, batch) for _ in range(300)])
         values.append((draws.mean().item(), draws.std().item() / 300**0.5))
     for (loose, e1), (tight, e2) in itertools.pairwise(values):
         assert tight < loose + 4 * math.hypot(e1, e2)
@@ -104,7 +103,7 @@ def test_all_parts_learn_and_no_other(answered, n_eps, decoder):
     batch = answered()
     model, guide = program(n_eps=n_eps, decoder=decoder)
     pyro.set_rng_seed(0)
-    PaperObjective(model, guide).loss(batch).backward()
+    PaperELBO().loss_and_grads(model, guide, batch)
     silent = {name for name, p in model.named_parameters() if p.grad is None and p.numel()}
     assert not silent
     assert (guide.correction.weight.grad is not None) == (n_eps > 0)
@@ -116,18 +115,23 @@ def test_the_kl_of_persistent_noise_takes_the_warm_up(answered):
     values = []
     for beta in (0.0, 0.5, 1.0):
         with seeded(2):
-            values.append(PaperObjective(model, guide).loss(batch, beta).item())
+            values.append(PaperELBO(beta=beta).loss(model, guide, batch))
     assert values[0] < values[1] < values[2]
     assert values[1] == pytest.approx((values[0] + values[2]) / 2, abs=1e-5)
 
 
-def test_a_predictive_guide_is_refused_by_the_paper():
+def test_a_predictive_guide_is_refused_by_the_paper(answered):
     model, _ = program()
-    with pytest.raises(ModelError, match="needs a guide of `story`.*ParticipantGuide is none"):
-        objective_for(FitConfig(objective="paper"), model, ParticipantGuide(model))
+    with pytest.raises(ModelError, match="site 'delta' of the model is not in the guide, which has none"):
+        PaperELBO().loss(model, ParticipantGuide(model), answered())
+
+
+def test_a_guide_of_the_story_is_refused_by_predictive(answered):
+    with pytest.raises(ModelError, match="site 'delta' of the guide is not latent in the model"):
+        PredictiveELBO().loss(*program(), answered())
 
 
 @pytest.mark.parametrize("settings", [{"decision_weight": -1.0}, {"n_draws": 0}])
 def test_bad_settings_are_named(settings):
     with pytest.raises(ModelError, match=next(iter(settings))):
-        PaperObjective(*program(), **settings)
+        PaperELBO(**settings)

@@ -1,0 +1,57 @@
+"""Participation: who takes part in which problem (the phi_it of the story).
+
+logit p_it = a + b . v_i + c . f_t
+
+v_i is the encoded profile, f_t the problem's covariates. The model is fitted to all meetings, those without an answer
+included. Because p_it does not depend on y_it, eps_i or delta_it, answers are missing at random given profile and
+problem: the answers' own parameters are the same whether participation is learned or given, and only crowds differ. Where
+people stay away *because* of what they would have answered, no model of this form can tell.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+
+class LogisticParticipation(nn.Module):
+    """Logistic in profile and problem.
+
+    Parameters
+    ----------
+    n_profile, n_features
+        Sizes of profile and problem covariates.
+    weight_scale
+        Scale of the normal prior of the weights.
+    """
+
+    def __init__(self, n_profile: int, n_features: int, weight_scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight_scale = weight_scale
+        self.intercept = nn.Parameter(torch.zeros(()))
+        self.profile = nn.Parameter(torch.zeros(1, n_profile))
+        self.problem = nn.Parameter(torch.zeros(1, n_features))
+
+    def logits(self, profile: Tensor, features: Tensor) -> Tensor:
+        """Log odds of every participant with every problem, shape `(..., n_participants, n_problems)`.
+
+        Parameters
+        ----------
+        profile, features
+            Shapes `(..., n_participants, n_profile)` and `(n_problems, n_features)`.
+        """
+        return self.of_profile(profile)[..., None] + self.of_problem(features)
+
+    def of_profile(self, profile: Tensor) -> Tensor:
+        """The participants' part, intercept included, shape `(..., n_participants)`."""
+        return linear(profile, self.profile)[..., 0] + self.intercept
+
+    def of_problem(self, features: Tensor) -> Tensor:
+        """The problems' part, shape `(n_problems,)`."""
+        return linear(features, self.problem)[..., 0]
+
+    def log_prior(self) -> Tensor:
+        """Log density of the weights under their normal prior, up to a constant; the intercept is free."""
+        squares = self.profile.square().sum() + self.problem.square().sum()
+        return -0.5 * squares / self.weight_scale**2
