@@ -38,9 +38,14 @@ class CrowdConfig:
         The belief given profile and problem: `vae`, a normal, or `semi_implicit`, a mixture over fresh noise.
     n_omega, n_mixture
         Of a semi-implicit belief: dimension of the noise, and K, components beside its own when it is scored.
-    reconstruct, uncertain_belief, learned_spread
-        Ablations when False: the paper's objective without the reconstruction of problems; beliefs without noise of
-        their own; decision noise that stays where it starts.
+    profile_spread
+        Let the decision's noise depend on the profile as well as on the problem.
+    participation
+        `given` by whoever recruits the crowd, or `learned` from who answered what (logistic in profile and problem).
+    use_reference, reconstruct, uncertain_belief, learned_spread
+        Ablations when False: no LLM, even where references are passed; the paper's objective without the
+        reconstruction of problems; beliefs without noise of their own; decision noise that stays where it starts.
+        Others are `n_eps=0` (no persistent participant), `use_profile=False` and `n_components=0` (no text).
     training
         Settings of the fit.
     """
@@ -58,6 +63,9 @@ class CrowdConfig:
     guide: Literal["vae", "semi_implicit"] = "vae"
     n_omega: int = 4
     n_mixture: int = 8
+    profile_spread: bool = False
+    participation: Literal["given", "learned"] = "given"
+    use_reference: bool = True
     reconstruct: bool = True
     uncertain_belief: bool = True
     learned_spread: bool = True
@@ -77,6 +85,8 @@ class CrowdConfig:
             raise ModelError(f"holdout={self.holdout!r}: give 'participant' or 'problem'.")
         if self.guide not in ("vae", "semi_implicit"):
             raise ModelError(f"guide={self.guide!r}: give 'vae' or 'semi_implicit'.")
+        if self.participation not in ("given", "learned"):
+            raise ModelError(f"participation={self.participation!r}: give 'given' or 'learned'.")
         for name in ("holdout_size", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)}: give a share in [0, 1).")

@@ -14,32 +14,32 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .asking import Asked, answers_of, frame_of, learned_participation, people_of
 from .checkpoint import Checkpoint, fingerprint
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
-from .errors import DataError, MissingReferenceError, ModelError
+from .errors import DataError, ModelError
 from .features import ProblemFeatures
 from .fitted import Fitted, build
 from .inference.history import FitHistory
-from .models.scales import Categorical, Continuous, Scale
-from .profiles import ProfileEncoder, clean_profiles
+from .models.scales import Continuous, Scale
+from .parts import Parts
+from .profiles import ProfileEncoder
+from .recruit import attendance, probabilities, recruit
+from .reference_draws import ReferenceUse, drawn_reference
 from .references import References
-from .tables import shown
 
 if TYPE_CHECKING:
-    import torch
+    from pyro.infer import ELBO
 
     from .inference.score import LogScore
     from .llm import FrozenLLM
     from .models.batch import Batch
-    from .models.belief import ParticipantView
-    from .models.encoder import ProblemView
 
 logger = logging.getLogger(__name__)
 
 Decision: TypeAlias = Literal["draw", "expected"]
-ReferenceUse: TypeAlias = Literal["expected", "shared_draw", "per_participant"]
 
 
 class CrowdLLM:
@@ -49,6 +49,14 @@ class CrowdLLM:
     ----------
     config
         Settings; keyword arguments replace single fields.
+    model
+        A subclass of `JointModel` that changes the story.
+    guide
+        `vae`, `semi_implicit`, or what builds a guide from the model: `guide(model)`.
+    blender
+        A subclass of the scale's blender.
+    objective
+        `predictive`, `paper`, or an ELBO of Pyro's.
     backbone
         A `FrozenLLM` that is asked for references which are not passed.
     device
@@ -73,11 +81,23 @@ class CrowdLLM:
         self,
         config: CrowdConfig | None = None,
         *,
+        model: Callable[..., Any] | None = None,
+        guide: str | Callable[[Any], Any] | None = None,
+        blender: Callable[..., Any] | None = None,
+        objective: str | ELBO | None = None,
         backbone: FrozenLLM | None = None,
         device: str = "cpu",
         progress: bool | None = None,
         **settings: Any,
     ) -> None:
+        own_guide = None if guide is None or isinstance(guide, str) else guide
+        own_objective = None if objective is None or isinstance(objective, str) else objective
+        self.parts = Parts(model, own_guide, blender, own_objective)
+        if isinstance(guide, str):
+            settings["guide"] = guide
+        if isinstance(objective, str):
+            training = settings.get("training", (config or CrowdConfig()).training)
+            settings["training"] = replace(training, objective=objective)
         try:
             self.config = replace(config or CrowdConfig(), **settings)
         except TypeError as error:
@@ -128,9 +148,9 @@ class CrowdLLM:
         usable_device(self.device)
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
-        references = self._references(references, data.problems, data.scale)
+        references = self._references(references, data.problems, data.scale) if self.config.use_reference else None
         keeper = Checkpoint(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
-        made_from = fingerprint(data, references, self.config, seed, self.device)
+        made_from = fingerprint(data, references, self.config, seed, self.device) | self.parts.names()
         if keeper is not None:
             keeper.made_from = made_from
         text = self._text_components()
@@ -139,10 +159,11 @@ class CrowdLLM:
         encoder = ProfileEncoder.fit(profiles)
         covariates, reference = features.transform(data.problems, references)
         with seeded(seed, self.device):
-            fitted = build(data, features, encoder, profiles, covariates, reference, self.config)
+            fitted = build(data, features, encoder, profiles, covariates, reference, self.config, self.parts)
             fitted.made_from = made_from
             fitted.to(self.device)
-            batch = fitted.batch(data, covariates, reference).to(self.device)
+            all_meetings = getattr(fitted.model, "learns_participation", False)
+            batch = fitted.batch(data, covariates, reference, all_meetings).to(self.device)
             train, valid = self._hold_out(batch, seed)
             with self._bar() as report, nullcontext() if keeper is None else keeper.interruptible():
                 fitted.history = fit(
@@ -155,6 +176,7 @@ class CrowdLLM:
                     seed=seed,
                     report=report,
                     keeper=keeper,
+                    objective=self.parts.objective,
                 )
         self._fitted = fitted
         logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)
@@ -177,7 +199,7 @@ class CrowdLLM:
             )
         held = torch.zeros(n, dtype=torch.bool, device=batch.rows.device)
         held[order[:size]] = True
-        return _answers(batch, ~held[batch.problem]), _answers(batch, held[batch.problem])
+        return batch.meetings(~held[batch.problem]), batch.meetings(held[batch.problem])
 
     def _text_components(self) -> Any:
         if not self.config.n_components:
@@ -276,7 +298,8 @@ class CrowdLLM:
         decision: Decision = "draw",
         reference: ReferenceUse = "expected",
         crossed: bool = True,
-        participation: float | npt.ArrayLike = 1.0,
+        participation: float | npt.ArrayLike | None = None,
+        per_problem: int | None = None,
         n_draws: int = 10,
         seed: int = 0,
     ) -> Crowd:
@@ -298,7 +321,10 @@ class CrowdLLM:
             The same people for all problems; False recruits fresh people for each, so that nothing but the problem
             binds two answers, and a row is a slot without a profile.
         participation
-            Probability of taking part: a number, or an array `(n_participants, n_problems)`.
+            Probability of taking part: a number, or an array that broadcasts to `(n_participants, n_problems)`. None
+            takes the learned ones where the model learned them, and 1 elsewhere.
+        per_problem
+            So many answers a problem, by people drawn from those who would take part; None takes all of those.
         n_draws
             J, for `expected`.
         seed
@@ -309,9 +335,10 @@ class CrowdLLM:
         MissingReferenceError
             When a new problem has no reference.
         DataError
-            When a profile has a level that training never saw, or an option is unknown.
+            When a profile has a level that training never saw, an option is unknown, or a problem finds fewer than
+            `per_problem` people.
         """
-        from .inference.generate import decisions
+        from .inference.program import tells_the_story
         from .inference.runtime import seeded
 
         _one_of("decision", decision, ("draw", "expected"))
@@ -319,25 +346,33 @@ class CrowdLLM:
         if n_draws < 1:
             raise DataError(f"n_draws={n_draws}: give at least one.")
         fitted = self._state()
-        asked, x, references = self._problems(problems, references)
+        asked = self._asked(problems, references)
         rng = np.random.default_rng(seed)
-        frame, profile = self._recruit(participants, rng, None if crossed else len(asked))
+        recruits = recruit(fitted, participants, rng, None if crossed else asked.n)
+        y_ref = drawn_reference(references, reference, asked.frame.index, recruits.n, fitted.scale, rng)
+        if not tells_the_story(fitted.model) and (decision, reference) != ("draw", "expected"):
+            raise ModelError(
+                f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` is run as it is; give "
+                "decision='draw', reference='expected'."
+            )
         with seeded(seed, self.device):
-            z = self._people(profile)
-            drawn = self._drawn_reference(references, reference, asked.index, len(frame), rng)
-            answers = decisions(fitted.model, x, z, expected=n_draws if decision == "expected" else 0, reference=drawn)
-        matrix = answers.cpu().numpy().astype(np.float32)
-        matrix[rng.random(matrix.shape) >= _probabilities(participation, matrix.shape)] = np.nan
+            matrix = answers_of(fitted, recruits, asked, n_draws if decision == "expected" else 0, y_ref)
+        if participation is None:
+            probs = learned_participation(fitted, recruits, asked)
+        else:
+            probs = probabilities(participation, (recruits.n, asked.n))
+        matrix[~attendance(probs, per_problem, rng)] = np.nan
         return Crowd.from_matrix(
             matrix,
             scale=fitted.scale,
-            problems=asked,
-            participants=frame if crossed else frame.iloc[:, :0],
+            problems=asked.frame,
+            participants=recruits.frame,
             seed=seed,
             decision=decision,
             reference=reference,
             crossed=int(crossed),
             n_draws=n_draws,
+            per_problem=per_problem,
             llm=", ".join(fitted.features.sources),
         )
 
@@ -361,10 +396,10 @@ class CrowdLLM:
 
         if isinstance(self.scale, Continuous):
             raise DataError("shares need a discrete scale; generate a crowd of continuous answers instead.")
-        _, x, _ = self._problems(problems, references)
-        _, profile = self._recruit(participants, np.random.default_rng(seed), None)
+        asked = self._asked(problems, references)
+        recruits = recruit(self._state(), participants, np.random.default_rng(seed))
         with seeded(seed, self.device):
-            result = shares(self._state().model, x, self._people(profile))
+            result = shares(self._state().model, asked.view, people_of(self._state(), recruits))
         return result.cpu().numpy().astype(np.float64)
 
     def log_score(
@@ -396,36 +431,11 @@ class CrowdLLM:
             batch = fitted.batch(data, covariates, reference).to(self.device)
             return log_score(fitted.model, batch, n_draws, seed)
 
-    def _problems(
-        self, problems: pd.DataFrame | Iterable[object] | None, references: References | None
-    ) -> tuple[pd.DataFrame, ProblemView, References | None]:
-        """The problems asked, what the model makes of them, and their references."""
-        import torch
-
+    def _asked(self, problems: pd.DataFrame | Iterable[object] | None, references: References | None) -> Asked:
+        """Problems as the model sees them."""
         fitted = self._state()
-        if problems is None:
-            asked = fitted.problems
-        elif isinstance(problems, pd.DataFrame):
-            asked = problems
-            if "text" not in asked.columns:
-                raise DataError("table 'problems' lacks column 'text'; add each problem's text.")
-        else:
-            ids = list(problems)
-            unknown = [each for each in ids if each not in fitted.problems.index]
-            if unknown:
-                raise DataError(f"problem {shown(unknown[0])} is not of training; pass a frame with its text instead.")
-            asked = fitted.problems.loc[ids]
-        if asked.empty:
-            raise DataError("table 'problems' has no rows; give at least one.")
-        covariates, reference = self._covariates(asked, references)
-        known = torch.as_tensor(fitted.rows(asked))
-        with torch.no_grad():
-            x = fitted.model.encoder(
-                torch.as_tensor(covariates).to(self.device),
-                known.to(self.device),
-                torch.as_tensor(reference).to(self.device),
-            )
-        return asked, x, references
+        frame = frame_of(fitted, problems)
+        return Asked.of(fitted, frame, *self._covariates(frame, references))
 
     def _covariates(
         self, problems: pd.DataFrame, references: References | None
@@ -439,70 +449,6 @@ class CrowdLLM:
             references = self.backbone.refer(problems, fitted.scale)
         return fitted.features.transform(problems, references)
 
-    def _recruit(
-        self, participants: int | pd.DataFrame, rng: np.random.Generator, per_problem: int | None
-    ) -> tuple[pd.DataFrame, npt.NDArray[np.float32]]:
-        """Profiles as a frame and encoded, `(n, n_columns)` or, for fresh people, `(n, n_problems, n_columns)`."""
-        fitted = self._state()
-        if isinstance(participants, pd.DataFrame):
-            if len(participants) == 0:
-                raise DataError("table 'participants' has no rows; give at least one.")
-            frame, _ = clean_profiles(participants)
-            frame = frame.reindex(
-                columns=[
-                    *frame.columns,
-                    *(c for c in fitted.profiles.columns if c not in frame and c.endswith("_missing")),
-                ],
-                fill_value=0.0,
-            )
-            if per_problem is not None:
-                raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
-            return frame, fitted.profile_encoder.transform(frame)
-        if participants < 1:
-            raise DataError(f"participants={participants}: give at least one.")
-        pool = fitted.profile_encoder.transform(fitted.profiles)
-        size = (participants,) if per_problem is None else (participants, per_problem)
-        rows = rng.integers(len(pool), size=size)
-        first = rows if per_problem is None else rows[:, 0]
-        frame = fitted.profiles.iloc[first].set_axis(pd.RangeIndex(participants, name="participant"))
-        return frame, pool[rows]
-
-    def _people(self, profile: npt.NDArray[np.float32]) -> ParticipantView:
-        """Participants with noise drawn from its prior; the caller has seeded."""
-        import torch
-
-        encoded = torch.as_tensor(profile).to(self.device)
-        model = self._state().model
-        with torch.no_grad():
-            noise = torch.randn(*encoded.shape[:-1], model.n_eps, device=self.device)
-            people: ParticipantView = model.participants(encoded, noise)
-        return people
-
-    def _drawn_reference(
-        self, references: References | None, use: ReferenceUse, problems: pd.Index, n: int, rng: np.random.Generator
-    ) -> torch.Tensor | None:
-        """y_ref for every pair, when it is drawn."""
-        import torch
-
-        if use == "expected":
-            return None
-        scale = self.scale
-        if references is None or isinstance(scale, Categorical):
-            raise MissingReferenceError(
-                f"reference={use!r} draws the LLM's answers; pass references= on a numeric scale."
-            )
-        rows = n if use == "per_participant" else 1
-        base = references.select(problems).fill("error").sources[0].base()
-        if isinstance(scale, Continuous):
-            # Problems may have fewer draws than others: they stand first.
-            chosen = rng.integers((~np.isnan(base)).sum(axis=1), size=(rows, len(base)))
-            drawn = base[np.arange(len(base)), chosen]
-        else:
-            below = rng.random((rows, len(base), 1)) > base.cumsum(axis=1)[None, :, :-1]
-            drawn = scale.values[below.sum(axis=-1)]
-        full = np.broadcast_to(drawn, (n, len(base))).astype(np.float32)
-        return torch.as_tensor(full.copy()).to(self.device)
-
     # -- files -------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
@@ -512,28 +458,23 @@ class CrowdLLM:
         return save(self, folder)
 
     @classmethod
-    def load(cls, folder: str | Path, *, backbone: FrozenLLM | None = None, device: str = "cpu") -> CrowdLLM:
-        """Read a folder that `save` wrote; equal seeds give the crowd of the model that was saved."""
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        model: Callable[..., Any] | None = None,
+        guide: Callable[[Any], Any] | None = None,
+        blender: Callable[..., Any] | None = None,
+        backbone: FrozenLLM | None = None,
+        device: str = "cpu",
+    ) -> CrowdLLM:
+        """Read a folder that `save` wrote; equal seeds give the crowd of the model that was saved.
+
+        Parts of one's own, model, guide or blender, must be passed again: no code is read from the folder.
+        """
         from .persistence import load
 
-        return load(cls, folder, backbone=backbone, device=device)
-
-
-def _answers(batch: Batch, kept: torch.Tensor) -> Batch:
-    """The batch with only some of its answers."""
-    response = None if batch.response is None else batch.response[kept]
-    return replace(batch, participant=batch.participant[kept], problem=batch.problem[kept], response=response)
-
-
-def _probabilities(participation: float | npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Probabilities of taking part, broadcast to the crowd."""
-    probs = np.asarray(participation, dtype=float)
-    if not ((probs >= 0) & (probs <= 1)).all():
-        raise DataError(f"participation={participation!r}: give probabilities in [0, 1].")
-    try:
-        return np.broadcast_to(probs, shape)
-    except ValueError as error:
-        raise DataError(f"participation has shape {probs.shape}; give a number or an array {shape}.") from error
+        return load(cls, folder, Parts(model, guide, blender), backbone=backbone, device=device)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

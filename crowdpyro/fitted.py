@@ -14,9 +14,12 @@ from .data import CrowdData
 from .features import ProblemFeatures
 from .inference.history import FitHistory
 from .models.scales import Categorical, Scale
+from .parts import OWN, Parts
 from .profiles import ProfileEncoder
 
 if TYPE_CHECKING:
+    import torch
+
     from .models.batch import Batch
 
 
@@ -37,6 +40,11 @@ class Fitted:
     history: FitHistory = field(default_factory=FitHistory)
     made_from: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(iter(self.model.parameters())).device
+
     def to(self, device: str) -> None:
         """Move model and guide."""
         self.model.to(device)
@@ -48,24 +56,49 @@ class Fitted:
         texts = self.problems["text"].to_numpy(dtype=object)[rows]
         return np.where((rows >= 0) & (texts == problems["text"].to_numpy(dtype=object)), rows, -1)
 
-    def batch(self, data: CrowdData, covariates: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Batch:
-        """All answers of a data set; problems of training are known by their row."""
+    def batch(
+        self,
+        data: CrowdData,
+        covariates: npt.NDArray[np.float32],
+        reference: npt.NDArray[np.float32],
+        all_meetings: bool = False,
+    ) -> Batch:
+        """All answers of a data set; problems of training are known by their row.
+
+        With `all_meetings`, every participant meets every problem, and those that came to no answer are listed too.
+        """
         import torch
 
         from .models.batch import Batch
 
+        person, problem, response = data.participant_code, data.problem_code, data.response
+        took_part = None
+        if all_meetings:
+            person, problem, response, took_part = _meetings(data)
         return Batch(
             features=torch.as_tensor(covariates),
             known=torch.as_tensor(self.rows(data.problems)),
             reference=torch.as_tensor(reference),
             profile=torch.as_tensor(self.profile_encoder.transform(data.participants)),
             rows=torch.arange(data.n_participants),
-            participant=torch.as_tensor(data.participant_code),
-            problem=torch.as_tensor(data.problem_code),
-            response=torch.as_tensor(data.response, dtype=torch.float32),
+            participant=torch.as_tensor(person),
+            problem=torch.as_tensor(problem),
+            response=torch.as_tensor(response, dtype=torch.float32),
             participation=torch.ones(()),
             population=data.n_participants,
+            took_part=None if took_part is None else torch.as_tensor(took_part),
         )
+
+
+def _meetings(data: CrowdData) -> tuple[npt.NDArray[Any], ...]:
+    """Participant, problem, response (0 where there is none) and whether there is one, for every pair."""
+    person, problem = (each.ravel() for each in np.indices((data.n_participants, data.n_problems)))
+    given = data.participant_code * data.n_problems + data.problem_code
+    response = np.zeros((len(person), *data.response.shape[1:]))
+    response[given] = data.response
+    took_part = np.zeros(len(person), dtype=bool)
+    took_part[given] = True
+    return person, problem, response, took_part
 
 
 def build(
@@ -76,6 +109,7 @@ def build(
     covariates: npt.NDArray[np.float32],
     reference: npt.NDArray[np.float32],
     config: CrowdConfig,
+    parts: Parts,
 ) -> Fitted:
     """The untrained model; the caller has seeded."""
     spread = 1.0
@@ -85,6 +119,7 @@ def build(
         data.scale,
         config,
         spread,
+        parts,
         n_features=covariates.shape[1],
         n_known=data.n_problems if config.holdout == "participant" else 0,
         n_profile=encoder.n_columns,
@@ -93,7 +128,14 @@ def build(
 
 
 def build_model(
-    scale: Scale, config: CrowdConfig, spread: float, *, n_features: int, n_known: int, n_profile: int
+    scale: Scale,
+    config: CrowdConfig,
+    spread: float,
+    parts: Parts = OWN,
+    *,
+    n_features: int,
+    n_known: int,
+    n_profile: int,
 ) -> tuple[Any, Any]:
     """Joint model and guide of these sizes, `spread` being the standard deviation of the training answers."""
     from .inference.guide import ParticipantGuide
@@ -103,10 +145,12 @@ def build_model(
     from .models.decoder import DescriptionDecoder
     from .models.encoder import ProblemEncoder
     from .models.joint import JointModel
+    from .models.participation import LogisticParticipation
 
     # The variance of an answer starts as half belief, half decision.
     half = spread * 0.5**0.5
-    blender = blender_for(scale, half, fixed=not config.learned_spread)
+    blender = (parts.blender or blender_for)(scale, half, fixed=not config.learned_spread)
+    n_spread = blender.n_spread if config.profile_spread else 0
     widths = (config.n_hidden, blender.n_belief, blender.n_belief * config.n_eps, blender.n_shape)
     problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale)
     belief = BeliefGenerator(
@@ -120,10 +164,18 @@ def build_model(
         n_omega=config.n_omega if config.guide == "semi_implicit" else 0,
         n_mixture=config.n_mixture,
         certain=not config.uncertain_belief,
+        n_spread=n_spread,
     )
-    if config.training.objective == "predictive":
-        model = JointModel(problem_encoder, belief, blender)
-        return model, ParticipantGuide(model)
-    decoder = DescriptionDecoder(blender.n_belief, config.n_hidden, n_features) if config.reconstruct else None
-    model = JointModel(problem_encoder, belief, blender, decoder=decoder)
-    return model, StoryGuide(model)
+    paper = config.training.objective == "paper"
+    model = (parts.model or JointModel)(
+        problem_encoder,
+        belief,
+        blender,
+        decoder=DescriptionDecoder(blender.n_belief, config.n_hidden, n_features)
+        if paper and config.reconstruct
+        else None,
+        participation=LogisticParticipation(n_profile, n_features, config.weight_scale)
+        if config.participation == "learned"
+        else None,
+    )
+    return model, (parts.guide or (StoryGuide if paper else ParticipantGuide))(model)

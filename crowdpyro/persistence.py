@@ -21,6 +21,7 @@ from .features import ProblemFeatures
 from .inference.history import FitHistory
 from .inference.training import FitConfig
 from .models.scales import scale_from_dict, scale_to_dict
+from .parts import OWN, Parts
 from .profiles import ProfileEncoder
 from .tables import write_whole
 
@@ -40,11 +41,12 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
 
     fitted = estimator._state()
     settings, arrays = fitted.features.state()
-    tensors = {f"features.{name}": np.ascontiguousarray(value) for name, value in arrays.items()}
+    # Not ascontiguousarray, which makes a number an array of one.
+    tensors = {f"features.{name}": np.asarray(value, order="C") for name, value in arrays.items()}
     tensors |= {"covariates": fitted.covariates, "reference": fitted.reference}
     for part in ("model", "guide"):
         for name, value in getattr(fitted, part).state_dict().items():
-            tensors[f"{part}.{name}"] = np.ascontiguousarray(value.detach().cpu().numpy())
+            tensors[f"{part}.{name}"] = np.asarray(value.detach().cpu().numpy(), order="C")
     saved = {
         "format": _FORMAT,
         "crowdpyro": importlib.metadata.version("crowdpyro"),
@@ -57,6 +59,7 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
         "problems": _table(fitted.problems[["text"]]),
         "history": dataclasses.asdict(fitted.history),
         "made_from": fitted.made_from,
+        "parts": estimator.parts.names(),
     }
     folder, content = Path(folder), packed(tensors)
     saved["arrays"] = hashlib.sha256(content).hexdigest()
@@ -72,14 +75,19 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
 
 
 def load(
-    cls: type[CrowdLLM], folder: str | Path, *, backbone: FrozenLLM | None = None, device: str = "cpu"
+    cls: type[CrowdLLM],
+    folder: str | Path,
+    parts: Parts = OWN,
+    *,
+    backbone: FrozenLLM | None = None,
+    device: str = "cpu",
 ) -> CrowdLLM:
     """Rebuild the estimator that `save` wrote.
 
     Raises
     ------
     ModelError
-        When a file is missing or damaged, or the text encoder is another one than was recorded.
+        When a file is missing or damaged, the text encoder is another one than was recorded, or the parts are.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpacked
@@ -104,7 +112,7 @@ def load(
             f"folder {str(folder)!r}: model.json and model.safetensors do not belong together; fit or copy it again."
         )
     try:
-        return _rebuilt(cls, saved, tensors, backbone, device)
+        return _rebuilt(cls, saved, tensors, parts, backbone, device)
     except CrowdPyroError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -117,6 +125,7 @@ def _rebuilt(
     cls: type[CrowdLLM],
     saved: dict[str, Any],
     tensors: dict[str, npt.NDArray[Any]],
+    parts: Parts,
     backbone: FrozenLLM | None,
     device: str,
 ) -> CrowdLLM:
@@ -126,6 +135,7 @@ def _rebuilt(
     from .config import CrowdConfig
     from .fitted import Fitted, build_model
 
+    parts.check(saved["parts"])
     settings = dict(saved["config"])
     settings["training"] = FitConfig(**settings["training"])
     config = CrowdConfig(**settings)
@@ -139,8 +149,9 @@ def _rebuilt(
         scale,
         config,
         saved["spread"],
+        parts,
         n_features=covariates.shape[1],
-        n_known=len(tensors["model.encoder.offset"]),
+        n_known=len(problems) if config.holdout == "participant" else 0,
         n_profile=encoder.n_columns,
     )
     for part, module in (("model", model), ("guide", guide)):
@@ -153,6 +164,7 @@ def _rebuilt(
         module.eval()
     history = FitHistory.from_dict(saved["history"])
     estimator = cls(config, backbone=backbone, device=device)
+    estimator.parts = parts
     estimator._fitted = Fitted(
         scale=scale,
         features=features,

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..models.batch import Batch
 from ..models.joint import JointModel
+from .program import run_score, tells_the_story
 
 
 class LogScore(NamedTuple):
@@ -43,7 +44,7 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
     Parameters
     ----------
     model
-        A fitted model.
+        A fitted model; one that overrides `crowd` is scored by running it (see `program`).
     batch
         Held-out answers.
     n_draws
@@ -51,7 +52,13 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
     seed
         Of the Sobol scrambling.
     """
-    n_draws, batch = n_draws if model.n_eps else 1, batch.answered()
+    batch, n = batch.answered(), max(batch.n_given, 1)
+    answered = torch.zeros(batch.n_participants, dtype=torch.bool, device=batch.rows.device)
+    answered[batch.participant] = True
+    if not tells_the_story(model):
+        people, answers = run_score(model, batch, n_draws)
+        return LogScore(float(people[answered].sum() / n), float(answers.sum() / n))
+    n_draws = n_draws if model.n_eps else 1
     draws = normal_draws(n_draws, model.n_eps, seed).to(batch.profile)
     x = model.problems(batch).at(batch.problem)
     joint = batch.profile.new_zeros(n_draws, batch.n_participants)
@@ -62,8 +69,5 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
         log_prob = model.answer_dist(model.belief_dist(x, z), x, z).log_prob(batch.response)
         joint[s].index_add_(0, batch.participant, log_prob)
         single = torch.logaddexp(single, log_prob)
-    n = max(batch.n_answers, 1)
-    answered = torch.zeros(batch.n_participants, dtype=torch.bool, device=joint.device)
-    answered[batch.participant] = True
     person = torch.logsumexp(joint, dim=0)[answered] - math.log(n_draws)
     return LogScore(float(person.sum() / n), float(single.sum() / n) - math.log(n_draws))

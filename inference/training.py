@@ -27,6 +27,7 @@ from .history import FitHistory
 from .margins import fit_margins
 from .paper import PaperELBO
 from .predictive import PredictiveELBO
+from .program import tells_the_story
 from .score import log_score
 from .sites import check_sites
 from .snapshot import Keeper, Snapshot, put_back, take
@@ -288,11 +289,6 @@ def _program(model: Any, guide: Any, objective: ELBO, batch: Batch) -> Any:
         crowd = partial(model.crowd, integrate="delta" not in told)
         check_sites(poutine.trace(poutine.replay(crowd, trace=told)).get_trace(batch), told)
     return crowd
-
-
-def tells_the_story(model: Any) -> bool:
-    """Whether a model's `crowd` is the joint model's own, however its parts are overridden."""
-    return isinstance(model, JointModel) and type(model).crowd is JointModel.crowd
 
 
 def _diverged(epoch: int, loss: float, lr: float) -> ModelError:

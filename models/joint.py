@@ -200,7 +200,7 @@ class JointModel(PyroModule):
         return self.blender.response_dist(self.blender.location(x.reference, delta), self.shape(x, z))
 
     def shape(self, x: ProblemView, z: ParticipantView) -> Tensor:
-        """What the blender turns into spread and cut points, of the problem and, if profiles have a say, of the person."""
+        """What the blender turns into spread and cut points: the problem's numbers, moved by the profile if it may."""
         if z.decision is None:
             return x.shape
         spread, rest = x.shape.split([z.decision.shape[-1], x.shape.shape[-1] - z.decision.shape[-1]], dim=-1)

@@ -4,8 +4,8 @@ logit p_it = a + b . v_i + c . f_t
 
 v_i is the encoded profile, f_t the problem's covariates. The model is fitted to all meetings, those without an answer
 included. Because p_it does not depend on y_it, eps_i or delta_it, answers are missing at random given profile and
-problem: the answers' own parameters are the same whether participation is learned or given, and only crowds differ. Where
-people stay away *because* of what they would have answered, no model of this form can tell.
+problem: the answers' own parameters are the same whether participation is learned or given, and only crowds differ.
+Where people stay away *because* of what they would have answered, no model of this form can tell.
 """
 
 from __future__ import annotations

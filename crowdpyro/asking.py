@@ -1,0 +1,155 @@
+"""Problems put to a fitted model, and what a crowd of recruits answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from .errors import DataError
+from .fitted import Fitted
+from .inference.generate import decisions
+from .inference.program import run_crowd, tells_the_story
+from .models.batch import Batch
+from .models.belief import ParticipantView
+from .models.encoder import ProblemView
+from .recruit import Recruits
+from .tables import shown
+
+
+def frame_of(fitted: Fitted, problems: pd.DataFrame | Iterable[object] | None) -> pd.DataFrame:
+    """The problems asked: a frame with texts, ids of training problems, or None for all of those."""
+    if problems is None:
+        return fitted.problems
+    if isinstance(problems, pd.DataFrame):
+        if "text" not in problems.columns:
+            raise DataError("table 'problems' lacks column 'text'; add each problem's text.")
+        frame = problems
+    else:
+        ids = list(problems)
+        unknown = [each for each in ids if each not in fitted.problems.index]
+        if unknown:
+            raise DataError(f"problem {shown(unknown[0])} is not of training; pass a frame with its text instead.")
+        frame = fitted.problems.loc[ids]
+    if frame.empty:
+        raise DataError("table 'problems' has no rows; give at least one.")
+    return frame
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Problems as a fitted model sees them.
+
+    Attributes
+    ----------
+    frame
+        Their table.
+    covariates, known, reference
+        As in `Batch`.
+    view
+        What the encoder makes of them.
+    """
+
+    frame: pd.DataFrame
+    covariates: torch.Tensor
+    known: torch.Tensor
+    reference: torch.Tensor
+    view: ProblemView
+
+    @classmethod
+    def of(
+        cls,
+        fitted: Fitted,
+        frame: pd.DataFrame,
+        covariates: npt.NDArray[np.float32],
+        reference: npt.NDArray[np.float32],
+    ) -> Asked:
+        """Encode the problems of a frame."""
+        features, known, y_ref = (
+            torch.as_tensor(each).to(fitted.device) for each in (covariates, fitted.rows(frame), reference)
+        )
+        with torch.no_grad():
+            view = fitted.model.encoder(features, known, y_ref)
+        return cls(frame, features, known, y_ref, view)
+
+    @property
+    def n(self) -> int:
+        """Number of problems."""
+        return len(self.frame)
+
+    def only(self, place: int) -> Asked:
+        """One of them."""
+        rows = torch.tensor([place], device=self.known.device)
+        return Asked(
+            self.frame.iloc[[place]], self.covariates[rows], self.known[rows], self.reference[rows], self.view.at(rows)
+        )
+
+    def batch(self, profile: torch.Tensor) -> Batch:
+        """They and these people, who have not met yet."""
+        return Batch(
+            features=self.covariates,
+            known=self.known,
+            reference=self.reference,
+            profile=profile,
+            rows=torch.arange(len(profile), device=profile.device),
+            participant=self.known.new_empty(0),
+            problem=self.known.new_empty(0),
+            response=None,
+            participation=profile.new_ones(()),
+            population=len(profile),
+        )
+
+
+def people_of(fitted: Fitted, recruits: Recruits) -> ParticipantView:
+    """Participants with noise drawn from its prior; the caller has seeded."""
+    profile = torch.as_tensor(recruits.profile).to(fitted.device)
+    with torch.no_grad():
+        noise = torch.randn(*profile.shape[:-1], fitted.model.n_eps, device=fitted.device)
+        people: ParticipantView = fitted.model.participants(profile, noise)
+    return people
+
+
+def answers_of(
+    fitted: Fitted, recruits: Recruits, asked: Asked, expected: int = 0, y_ref: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
+    """Everybody's answer to everything; the caller has seeded.
+
+    Parameters
+    ----------
+    fitted, recruits, asked
+        Who answers what.
+    expected, y_ref
+        As in `inference.decisions`, for models that keep the joint model's `crowd`.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_participants, n_problems, ...)`.
+    """
+    if tells_the_story(fitted.model):
+        reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
+        drawn = decisions(fitted.model, asked.view, people_of(fitted, recruits), expected=expected, reference=reference)
+    else:
+        profile = torch.as_tensor(recruits.profile).to(fitted.device)
+        if profile.ndim == 2:
+            drawn = run_crowd(fitted.model, asked.batch(profile))
+        else:
+            # Fresh people for each problem: one crowd a problem.
+            one_by_one = (asked.only(place).batch(profile[:, place]) for place in range(asked.n))
+            drawn = torch.cat([run_crowd(fitted.model, batch) for batch in one_by_one], dim=1)
+    return drawn.cpu().numpy().astype(np.float32)
+
+
+def learned_participation(fitted: Fitted, recruits: Recruits, asked: Asked) -> npt.NDArray[np.float64]:
+    """Probability that each takes part in each, `(n_participants, n_problems)`; 1 where the model learned none."""
+    learned = getattr(fitted.model, "participation", None)
+    if learned is None:
+        return np.ones((recruits.n, asked.n))
+    with torch.no_grad():
+        person = learned.of_profile(torch.as_tensor(recruits.profile).to(fitted.device))
+        logits = (person[:, None] if person.ndim == 1 else person) + learned.of_problem(asked.covariates)
+    return logits.sigmoid().cpu().numpy().astype(np.float64)

@@ -1,0 +1,138 @@
+"""Who makes a crowd: profiles from the pool, and who of them takes part in which problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .errors import DataError
+from .fitted import Fitted
+from .profiles import clean_profiles
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recruits:
+    """People before they answer.
+
+    Attributes
+    ----------
+    frame
+        Their profiles; without columns where a row is a slot that fresh people fill problem by problem.
+    profile
+        Encoded, shape `(n, n_columns)` or, for fresh people, `(n, n_problems, n_columns)`.
+    """
+
+    frame: pd.DataFrame
+    profile: npt.NDArray[np.float32]
+
+    @property
+    def n(self) -> int:
+        """Rows of the crowd."""
+        return len(self.frame)
+
+
+def recruit(
+    fitted: Fitted, participants: int | pd.DataFrame, rng: np.random.Generator, n_problems: int | None = None
+) -> Recruits:
+    """People drawn from the training profiles, or those of a frame.
+
+    Parameters
+    ----------
+    fitted
+        Whose pool is drawn from.
+    participants
+        How many, or a frame of profiles, one row each.
+    rng
+        Of the draw.
+    n_problems
+        Draw fresh people for each of so many problems; None draws people who meet them all.
+
+    Raises
+    ------
+    DataError
+        When nobody is asked for, a profile has a level that training never saw, or a frame is to be drawn afresh.
+    """
+    if isinstance(participants, pd.DataFrame):
+        return _named(fitted, participants, n_problems)
+    if participants < 1:
+        raise DataError(f"participants={participants}: give at least one.")
+    pool = fitted.profile_encoder.transform(fitted.profiles)
+    index = pd.RangeIndex(participants, name="participant")
+    if n_problems is None:
+        rows = rng.integers(len(pool), size=participants)
+        return Recruits(fitted.profiles.iloc[rows].set_axis(index), pool[rows])
+    return Recruits(pd.DataFrame(index=index), pool[rng.integers(len(pool), size=(participants, n_problems))])
+
+
+def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -> Recruits:
+    if len(participants) == 0:
+        raise DataError("table 'participants' has no rows; give at least one.")
+    if n_problems is not None:
+        raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
+    frame, _ = clean_profiles(participants)
+    indicators = [name for name in fitted.profiles.columns if name not in frame and name.endswith("_missing")]
+    frame = frame.reindex(columns=[*frame.columns, *indicators], fill_value=0.0)
+    return Recruits(frame, fitted.profile_encoder.transform(frame))
+
+
+def probabilities(participation: float | npt.ArrayLike, shape: tuple[int, int]) -> FloatArray:
+    """Given probabilities of taking part, broadcast to the crowd.
+
+    Parameters
+    ----------
+    participation
+        A number, an array a problem `(n_problems,)`, a participant `(n_participants, 1)`, or a pair.
+    shape
+        `(n_participants, n_problems)`.
+    """
+    probs = np.asarray(participation, dtype=float)
+    if not ((probs >= 0) & (probs <= 1)).all():
+        raise DataError(f"participation={participation!r}: give probabilities in [0, 1].")
+    try:
+        return np.broadcast_to(probs, shape)
+    except ValueError as error:
+        raise DataError(
+            f"participation has shape {probs.shape}; give a number, {shape[1:]} a problem, {(shape[0], 1)} a "
+            f"participant, or {shape}."
+        ) from error
+
+
+def attendance(probs: FloatArray, per_problem: int | None, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Who takes part, shape of `probs`.
+
+    Parameters
+    ----------
+    probs
+        Probability of every pair.
+    per_problem
+        So many of those who would take part do, chosen at random; None takes all of them.
+    rng
+        Of the draw.
+
+    Raises
+    ------
+    DataError
+        When a problem finds fewer who would.
+    """
+    u = rng.random(probs.shape)
+    willing = u < probs
+    if per_problem is None:
+        return willing
+    if per_problem < 1:
+        raise DataError(f"per_problem={per_problem}: give at least one.")
+    found = willing.sum(axis=0)
+    if (found < per_problem).any():
+        short = int(found.argmin())
+        raise DataError(
+            f"per_problem={per_problem}: problem number {short} finds {found[short]} who would take part; recruit more "
+            "participants."
+        )
+    order = np.where(willing, rng.random(probs.shape), 2.0).argsort(axis=0)
+    chosen = np.zeros(probs.shape, dtype=bool)
+    np.put_along_axis(chosen, order[:per_problem], True, axis=0)
+    return chosen
