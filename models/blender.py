@@ -4,7 +4,8 @@ y_it ~ F(y_ref_t + delta_it, sigma^2)
 
 One small class a scale. Each says how many numbers it wants from the problem encoder (`n_shape`), turns them into
 spread and cut points, and, where it can, integrates the belief out in closed form: if delta ~ Normal(mu, v) and F is
-normal or cut normal with scale s, then y is normal or cut normal at y_ref + mu with scale sqrt(s^2 + v).
+normal, cut normal or censored normal with scale s, then y is the same at y_ref + mu with scale sqrt(s^2 + v).
+Blenders of ballots are in `ballot_blender`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, softplus
 
+from .ballot import Ballot
 from .belief import Belief
+from .censored_normal import CensoredNormal
 from .cut_normal import CutNormal
 from .errors import ModelError
 from .scales import Categorical, Continuous, Ordinal, Scale
@@ -40,6 +43,8 @@ class Blender(nn.Module):
     ----------
     n_shape
         Numbers a problem's encoder gives the blender.
+    n_spread
+        How many of these, the first ones, are raw spreads of the decision noise.
     n_belief
         Coordinates of delta.
     margin_columns
@@ -48,6 +53,7 @@ class Blender(nn.Module):
 
     n_shape: int
     n_belief: int
+    n_spread: int = 0
     margin_columns: range = range(0)
 
     def __init__(self, spread: float = 1.0, fixed: bool = False) -> None:
@@ -57,7 +63,7 @@ class Blender(nn.Module):
         self.spread, self.fixed = spread, fixed
 
     def location(self, reference: Tensor, delta: Tensor) -> Tensor:
-        """The reference plus delta `(..., n_belief)`: shape `(...,)`, or `(..., n_levels)` for labels."""
+        """The reference plus delta `(..., n_belief)`: shape `(...,)`, or `(..., n_levels)` for labels and ballots."""
         return reference + delta[..., 0]
 
     def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
@@ -77,7 +83,7 @@ class Blender(nn.Module):
         return response
 
     def expected(self, distribution: TorchDistribution) -> Tensor:
-        """Mean decision in the unit of the response, or the likeliest label's code."""
+        """Mean decision in the unit of the response (of ballots, option by option), or the likeliest label's code."""
         return distribution.mean
 
     def _spread(self, raw: Tensor) -> Tensor:
@@ -91,6 +97,7 @@ class NormalBlender(Blender):
 
     n_shape = 1
     n_belief = 1
+    n_spread = 1
 
     def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
         """Normal around the location."""
@@ -109,6 +116,33 @@ class NormalBlender(Blender):
 
     def _marginal_var(self, belief: Belief, shape: Tensor) -> Tensor:
         return self._spread(shape[..., 0]).square() + belief.variance[..., 0]
+
+
+class CensoredNormalBlender(NormalBlender):
+    """Bounded answers: Normal(y_ref + delta, s_t^2) clipped to the bounds.
+
+    The reference is within the bounds; reference plus delta need not be, which is how many people come to answer "0".
+    """
+
+    def __init__(self, scale: Continuous, spread: float = 1.0, fixed: bool = False) -> None:
+        super().__init__(spread, fixed)
+        self.low, self.high = scale.low, scale.high
+
+    def response_dist(self, location: Tensor, shape: Tensor) -> CensoredNormal:
+        """Censored normal around the location."""
+        return self._clipped(location, self._spread(shape[..., 0]))
+
+    def integrated(self, reference: Tensor, belief: Belief, shape: Tensor) -> CensoredNormal:
+        """Censored normal with the belief's variance added."""
+        return self._clipped(self.location(reference, belief.mean), self._marginal_var(belief, shape).sqrt())
+
+    def evidence(self, response: Tensor, reference: Tensor, belief: Belief, shape: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the censored normal, exact."""
+        gradient, information = self.integrated(reference, belief, shape).evidence(response)
+        return gradient[..., None], information[..., None]
+
+    def _clipped(self, loc: Tensor, scale: Tensor) -> CensoredNormal:
+        return CensoredNormal(loc, scale, self.low, self.high, validate_args=False)
 
 
 class CutNormalBlender(NormalBlender):
@@ -195,7 +229,13 @@ def blender_for(scale: Scale, spread: float = 1.0, fixed: bool = False) -> Blend
     if isinstance(scale, Ordinal):
         return CutNormalBlender(scale, spread, fixed)
     if isinstance(scale, Continuous):
-        return NormalBlender(spread, fixed)
+        bounded = math.isfinite(scale.low) or math.isfinite(scale.high)
+        return CensoredNormalBlender(scale, spread, fixed) if bounded else NormalBlender(spread, fixed)
     if isinstance(scale, Categorical):
         return SoftmaxBlender(scale, spread, fixed)
-    raise ModelError(f"scale={scale!r}: no blender is known for it; give Ordinal, Continuous or Categorical.")
+    if isinstance(scale, Ballot):
+        # Here, since its blenders are made from `Blender`.
+        from .ballot_blender import ballot_blender
+
+        return ballot_blender(scale, spread, fixed)
+    raise ModelError(f"scale={scale!r}: no blender is known for it; give Ordinal, Continuous, Categorical or Ballot.")

@@ -14,7 +14,9 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
-from torch.special import log_ndtr, ndtr
+from torch.special import ndtr
+
+from .log_normal_cdf import log_normal_cdf
 
 # Stands for infinity: far enough that the tail is 0 in float64, finite so that 0 * inf never enters a gradient.
 _FAR = 1e8
@@ -93,9 +95,9 @@ class CutNormal(TorchDistribution):
         low = torch.where(code < 1, lower.new_tensor(-_FAR), (lower - self.loc) / self.scale)
         flip = low + high > 0
         low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
-        log_high = log_ndtr(high)
+        log_high = log_normal_cdf(high)
         # log(Phi(high) - Phi(low)) = log Phi(high) + log(1 - exp(-gap)),  gap = log Phi(high) - log Phi(low)
-        gap = (log_high - log_ndtr(low)).clamp(min=torch.finfo(low.dtype).tiny ** 0.5)
+        gap = (log_high - log_normal_cdf(low)).clamp(min=torch.finfo(low.dtype).tiny ** 0.5)
         return log_high + torch.log(-torch.expm1(-gap))
 
     @property

@@ -40,13 +40,18 @@ class DrawMixture(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-mean-exp over the components."""
-        return torch.logsumexp(self.components.log_prob(value), dim=0) - math.log(self.components.batch_shape[0])
+        # The components' axis goes right before the batch, whatever sample axes the value has.
+        at = max(value.dim() - len(self.batch_shape) - len(self.event_shape), 0)
+        scores = self.components.log_prob(value.unsqueeze(at))
+        return torch.logsumexp(scores, dim=at) - math.log(self.components.batch_shape[0])
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
-        """One answer from one component, shape `sample_shape x batch_shape`."""
+        """One answer from one component, shape `sample_shape x batch_shape x event_shape`."""
         answers = self.components.sample(sample_shape).movedim(len(sample_shape), 0)
-        chosen = torch.randint(len(answers), answers.shape[1:], device=answers.device)
-        return answers.gather(0, chosen[None])[0]
+        rows = (*sample_shape, *self.batch_shape)
+        chosen = torch.randint(len(answers), rows, device=answers.device)
+        chosen = chosen.reshape(1, *rows, *(1 for _ in self.event_shape)).expand(1, *answers.shape[1:])
+        return answers.gather(0, chosen)[0]
 
     def expand(self, batch_shape: torch.Size, _instance: object = None) -> DrawMixture:
         """The same mixture over a larger batch."""

@@ -2,7 +2,8 @@
 
 A scale is data about the question, not about a model; blenders (`crowdpyro.models.blender`) are
 named after the scale they serve. Discrete answers are stored as codes `0..n_levels-1`, continuous
-ones as floats in the unit of the response. A missing answer is never encoded: it is absent.
+ones as floats in the unit of the response, ballots as one number an option. A missing answer is never encoded: it is
+absent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .ballot import Ballot, parse_ballot
 from .errors import DataError
+from .off_scale import label_text, off_scale
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -81,7 +84,7 @@ class Ordinal:
         codes = np.searchsorted(self.values, numbers).clip(0, self.n_levels - 1)
         wrong = self.values[codes] != numbers
         if wrong.any():
-            message = _outside(name, numbers, wrong, f"one of {', '.join(self.labels)}", rows)
+            message = off_scale(name, numbers, wrong, f"one of {', '.join(self.labels)}", rows)
             raise DataError(message + self._wider(numbers))
         return codes.astype(np.float64)
 
@@ -143,14 +146,14 @@ class Categorical:
     ) -> FloatArray:
         """Codes of `answers`, shape `(n,)`; raises `DataError` on an unknown label, by its name in `rows`."""
         table = {level: code for code, level in enumerate(self.levels)}
-        given = [_label(answer) for answer in np.asarray(answers, dtype=object).ravel()]
+        given = [label_text(answer) for answer in np.asarray(answers, dtype=object).ravel()]
         codes = np.array([table.get(label, -1) for label in given], dtype=np.float64)
         wrong = codes < 0
         if wrong.any():
             first = given[int(np.flatnonzero(wrong)[0])].strip().casefold()
             near = next((level for level in self.levels if level.strip().casefold() == first), None)
             hint = "." if near is None else f". Did you mean {near!r}?"
-            raise DataError(_outside(name, given, wrong, f"one of {', '.join(self.levels)}", rows) + hint)
+            raise DataError(off_scale(name, given, wrong, f"one of {', '.join(self.levels)}", rows) + hint)
         return codes
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.object_]:
@@ -188,7 +191,7 @@ class Continuous:
         numbers = _numbers(answers, name, rows)
         wrong = (numbers < self.low) | (numbers > self.high)
         if wrong.any():
-            raise DataError(_outside(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]", rows) + ".")
+            raise DataError(off_scale(name, numbers, wrong, f"in [{self.low:g}, {self.high:g}]", rows) + ".")
         return numbers
 
     def decode(self, codes: npt.ArrayLike) -> FloatArray:
@@ -196,11 +199,13 @@ class Continuous:
         return np.asarray(codes, dtype=np.float64)
 
 
-Scale: TypeAlias = Ordinal | Categorical | Continuous
+Scale: TypeAlias = Ordinal | Categorical | Continuous | Ballot
 
 
 def parse_scale(text: str) -> Scale:
-    """Scale written on the command line: `1:5`, `continuous`, `continuous:0:100`, `yes,no,unsure`.
+    """Scale written on the command line: `1:5`, `continuous`, `continuous:0:100`, `yes,no,unsure`, `choose:2:A,B,C`.
+
+    Ballots are `approval:A,B,C`, `choose:2:A,B,C`, `rank:2:A,B,C` and `points:10:A,B,C` (see `Ballot`).
 
     Examples
     --------
@@ -220,6 +225,8 @@ def parse_scale(text: str) -> Scale:
             return Continuous(float(match[1]), float(match[2])) if match[1] is not None else Continuous()
         except ValueError as error:
             raise DataError(f"scale={text!r}: write continuous:LOW:HIGH, two numbers, the lower first.") from error
+    if (ballot := parse_ballot(text)) is not None:
+        return ballot
     if "," in text:
         levels = tuple(part.strip() for part in text.split(","))
         if "" in levels:
@@ -227,7 +234,8 @@ def parse_scale(text: str) -> Scale:
         return Categorical(levels)
     raise DataError(
         f"scale={text!r}: write LOW:HIGH, such as 1:5, for whole-number ratings, LABEL,LABEL,..., such as yes,no, for "
-        "categories, continuous or continuous:LOW:HIGH for numbers."
+        "categories, continuous or continuous:LOW:HIGH for numbers, choose:2:OPTION,OPTION,... (or rank, points, "
+        "approval) for ballots."
     )
 
 
@@ -235,6 +243,8 @@ def scale_to_dict(scale: Scale) -> dict[str, Any]:
     """JSON-ready form of a scale."""
     if isinstance(scale, Continuous):
         return {"kind": scale.kind, "low": scale.low, "high": scale.high}
+    if isinstance(scale, Ballot):
+        return {"kind": scale.kind, "options": list(scale.options), "rule": scale.rule, "n": scale.n}
     return {"kind": scale.kind, "levels": list(scale.levels)}
 
 
@@ -246,7 +256,9 @@ def scale_from_dict(saved: dict[str, Any]) -> Scale:
         return Ordinal(tuple(saved["levels"]))
     if saved.get("kind") == "categorical":
         return Categorical(tuple(saved["levels"]))
-    raise DataError(f"scale kind {saved.get('kind')!r} is unknown; known: ordinal, categorical, continuous.")
+    if saved.get("kind") == "ballot":
+        return Ballot(tuple(saved["options"]), saved["rule"], saved["n"])
+    raise DataError(f"scale kind {saved.get('kind')!r} is unknown; known: ordinal, categorical, continuous, ballot.")
 
 
 def _numbers(
@@ -260,7 +272,7 @@ def _numbers(
     numbers = pd.to_numeric(pd.Series(raw), errors="coerce").to_numpy(dtype=np.float64)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
-        message = _outside(name, raw, wrong, "a finite number", rows)
+        message = off_scale(name, raw, wrong, "a finite number", rows)
         raise DataError(message + _text_remedy(raw, wrong, levels))
     return numbers
 
@@ -277,31 +289,3 @@ def _text_remedy(answers: npt.NDArray[np.object_], wrong: npt.NDArray[np.bool_],
     labels = sorted({str(each).strip() for each in answers}) if wrong.all() else []
     written = ",".join(labels) if 2 <= len(labels) <= 12 and "," not in "".join(labels) else "LABEL,LABEL,..."
     return f" of labels, such as {written}; or write the numbers {', '.join(levels[:11])} for them."
-
-
-def _label(answer: Any) -> str:
-    """A label as text; whole floats lose their `.0`, so that 1.0 read from a file matches "1"."""
-    if isinstance(answer, float | np.floating) and float(answer).is_integer():
-        return str(int(answer))
-    return str(answer)
-
-
-def _outside(
-    name: str, answers: Any, wrong: npt.NDArray[np.bool_], allowed: str, rows: Sequence[Any] | pd.Index | None
-) -> str:
-    """Message, without its full stop, about the first wrong answer, how many there are, and which others."""
-    places = np.flatnonzero(wrong)
-    first = int(places[0])
-    kinds = list(dict.fromkeys(_shown(answers[place]) for place in places[:10_000]))
-    also = f"; also {', '.join(kinds[1:5])}{', ...' if len(kinds) > 5 else ''}" if len(kinds) > 1 else ""
-    row = first if rows is None else rows[first]
-    # A table read from a file has lines, by `crowdpyro.tables.LINE`; models import nothing of the floors above.
-    where = "line" if getattr(rows, "name", None) == "line" else "row"
-    return (
-        f"column {name!r}: answer {kinds[0]} ({where} {row}, {len(places)} such rows{also}) is not {allowed}. "
-        "Correct or drop these rows, or declare another scale"
-    )
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | np.floating) else repr(value)

@@ -44,7 +44,7 @@ def test_scales_survive_json(scale):
         (lambda: Categorical(("a",)), "at least two"),
         (lambda: Continuous(3, 3), "low must be below high"),
         (lambda: parse_scale("one to five"), "LOW:HIGH"),
-        (lambda: scale_from_dict({"kind": "ballot"}), "'ballot' is unknown"),
+        (lambda: scale_from_dict({"kind": "star"}), "'star' is unknown"),
     ],
 )
 def test_impossible_scales_are_refused(build, words):
