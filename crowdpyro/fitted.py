@@ -174,8 +174,6 @@ def build_model(
         decoder=DescriptionDecoder(blender.n_belief, config.n_hidden, n_features)
         if paper and config.reconstruct
         else None,
-        participation=LogisticParticipation(n_profile, n_features, config.weight_scale)
-        if config.participation == "learned"
-        else None,
+        participation=LogisticParticipation(n_profile, n_features) if config.participation == "learned" else None,
     )
     return model, (parts.guide or (StoryGuide if paper else ParticipantGuide))(model)

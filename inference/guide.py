@@ -36,22 +36,28 @@ class ParticipantGuide(PyroModule):
 
     def __init__(self, model: JointModel) -> None:
         super().__init__()
+        # In a tuple, lest the model's parameters become the guide's.
         self._shared = (model,)
         n_belief = model.blender.n_belief
         self.correction = nn.Linear(sum(model.encoder.widths) + n_belief, 1 + model.n_eps)
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)
 
+    @property
+    def model(self) -> JointModel:
+        """The model that it guides."""
+        return self._shared[0]
+
     def forward(self, batch: Batch, integrate: bool = True) -> None:
         """eps_i ~ q(eps_i | y_i, v_i)."""
-        if not self._shared[0].n_eps:
+        if not self.model.n_eps:
             return
         with pyro.plate("participants", batch.population, subsample=batch.rows):
             pyro.sample("eps", self.eps_dist(batch))
 
     def eps_dist(self, batch: Batch) -> dist.MultivariateNormal:
         """The posterior of every participant, batch shape `(n_participants,)`, event shape `(n_eps,)`."""
-        model, batch = self._shared[0], batch.answered()
+        model, batch = self.model, batch.answered()
         zero = batch.profile.new_zeros(batch.n_participants, model.n_eps)
         x = model.met(batch)
         z = model.participants(batch.profile, None).at(batch.participant)

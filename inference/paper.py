@@ -7,8 +7,8 @@ L_2 = (1/N) sum_i (1/T_i) sum_t phi_it l(y_hat_it, y_it),     y_hat_it = (1/J) s
 
 l is the squared error of numeric answers. Of labels and ballots the paper prints the 0-1 loss, which has no gradient
 and, minimised as printed, rewards disagreement; here it is -log (1/J) sum_j F(y_it | delta^(j)). The KL is in closed
-form for a normal belief, sampled for a semi-implicit one, of which q_K gives an upper bound. A persistent eps, which the
-paper does not have, adds KL(q(eps_i | y_i, v_i) || Normal(0, I)) / T_i, a learned participation -log p(phi_it),
+form for a normal belief, sampled for a semi-implicit one, of which q_K gives an upper bound. A persistent eps, which
+the paper does not have, adds KL(q(eps_i | y_i, v_i) || Normal(0, I)) / T_i, a learned participation -log p(phi_it),
 averaged alike.
 
 When it is wrong: squared error cares for the mean alone, so that the belief's variance is left to the prior and the

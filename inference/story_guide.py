@@ -26,7 +26,7 @@ class StoryGuide(ParticipantGuide):
 
     def forward(self, batch: Batch, integrate: bool = False) -> None:
         """eps_i, then delta_it for every answer."""
-        model = self._shared[0]
+        model = self.model
         eps = None
         with pyro.plate("participants", batch.population, subsample=batch.rows):
             if model.n_eps:

@@ -284,6 +284,8 @@ def _program(model: Any, guide: Any, objective: ELBO, batch: Batch) -> Any:
     """
     if isinstance(objective, CrowdELBO):
         return model
+    # Without what the batch remembers of its problems: its parts would be kept without their gradients.
+    batch = replace(batch, met=None)
     with torch.no_grad(), torch.random.fork_rng(devices=[batch.rows.device] if batch.rows.is_cuda else []):
         told = poutine.trace(guide).get_trace(batch)
         crowd = partial(model.crowd, integrate="delta" not in told)
