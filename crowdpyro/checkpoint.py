@@ -104,10 +104,12 @@ class Checkpoint:
             raise KeyboardInterrupt(f"{self._stop.name}: the fit stopped, and goes on from {str(self.path)!r}.")
 
     def _write(self, snapshot: Snapshot) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         metadata = {"numbers": json.dumps(snapshot.numbers), "made_from": json.dumps(self.made_from)}
-        write_whole(self.path, lambda file: save_file(snapshot.tensors, file, metadata))
+        # save_file would tell of a full disk by an error of its own.
+        content = save(snapshot.tensors, metadata)
+        write_whole(self.path, lambda file: file.write_bytes(content))
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -61,7 +61,7 @@ def fit(
     responses: Annotated[
         Path | None, typer.Argument(help="Answers: problem, participant, response.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("run"),
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; `run` when not given.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of these options; the command line wins.")] = None,
     problems: Annotated[Path | None, typer.Option(help="Problems: problem, text.")] = None,
     participants: Annotated[Path | None, typer.Option(help="People: participant, and a column a trait.")] = None,
@@ -99,12 +99,14 @@ def fit(
         "model": {"holdout": holdout},
     }
     options = merged({} if config is None else read_yaml(config), merged(given, assigned(settings or ())))
+    written = options.pop("out", None)
+    out = out or Path(written or "run")
     try:
         fit_run(RunOptions.of(options), out, typer.echo, overwrite=overwrite, checkpoint_seconds=checkpoint_seconds)
     except KeyboardInterrupt as stop:
         typer.echo(f"{stop} The same command goes on." if str(stop) else "stopped", err=True)
         raise typer.Exit(130) from None
-    typer.echo(f"wrote {out}; next: crowdpyro generate {out} --participants 1000 --out crowd.csv")
+    typer.echo(f"next: crowdpyro generate {out} --participants 1000 --out crowd.csv")
 
 
 @app.command()
@@ -117,26 +119,36 @@ def generate(
     decision: Annotated[str, typer.Option(help="draw one answer, or the expected one.")] = "draw",
     reference: Annotated[str, typer.Option(help="expected, shared_draw or per_participant.")] = "expected",
     crossed: Annotated[bool, typer.Option(help="The same people for all problems.")] = True,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal crowds.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal crowds.")] = 0,
     device: Device = "cpu",
 ) -> None:
     """Recruit a crowd and let it answer; every row says that it is synthetic."""
     from .crowd import check_suffix
+    from .errors import DataError
     from .runs.folder import generate_run
 
     check_suffix(out)
-    crowd = generate_run(
-        run,
-        int(participants) if participants.isdecimal() else Path(participants),
-        typer.echo,
-        problems=problems,
-        references=references,
-        decision=decision,  # type: ignore[arg-type]
-        reference=reference,  # type: ignore[arg-type]
-        crossed=crossed,
-        seed=seed,
-        device=device,
-    )
+    if not participants.isdecimal() and not Path(participants).exists():
+        raise DataError(
+            f"participants={participants!r}: give a whole number, or a file of profiles, which this is not."
+        )
+    try:
+        crowd = generate_run(
+            run,
+            int(participants) if participants.isdecimal() else Path(participants),
+            typer.echo,
+            problems=problems,
+            references=references,
+            decision=decision,  # type: ignore[arg-type]
+            reference=reference,  # type: ignore[arg-type]
+            crossed=crossed,
+            seed=seed,
+            device=device,
+        )
+    except MemoryError as error:
+        raise DataError(
+            f"participants={participants}: the crowd does not fit in memory; ask for fewer, in calls with other seeds."
+        ) from error
     crowd.write(out)
     typer.echo(f"wrote {crowd.n_participants:,} synthetic participants x {crowd.n_problems:,} problems to {out}")
 
@@ -148,16 +160,19 @@ def evaluate(
     participants: Annotated[Path | None, typer.Option(help="Their profiles, for the log score.")] = None,
     problems: NewProblems = None,
     references: NewReferences = None,
-    out: Annotated[Path | None, typer.Option(help="File for the numbers, .csv.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the numbers, .csv or .csv.gz.")] = None,
     people: Annotated[int, typer.Option(min=1, help="Virtual participants.")] = 2048,
-    seed: Annotated[int, typer.Option(help="Of the crowd.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the crowd.")] = 0,
     device: Device = "cpu",
 ) -> None:
     """Compare the crowd with other people, the trivial yardsticks beside it."""
+    from .errors import DataError
     from .runs.evaluation import SPLIT, evaluate_run
     from .studies.display import print_summary, wide_console
     from .studies.scoring import write_results
 
+    if out is not None and not out.name.endswith((".csv", ".csv.gz")):
+        raise DataError(f"file {str(out)!r}: the suffix must be .csv or .csv.gz.")
     results = evaluate_run(
         run,
         humans,

@@ -14,9 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError
-from .tables import shown
+from .tables import close_match, shown
 
 MISSING = "missing"
+# A crowd's long frame has columns of these names, and traits stand beside them.
+_TAKEN = ("participant", "problem", "response", "source")
 _DATES = ("date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64")
 
 
@@ -31,13 +33,18 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Raises
     ------
     DataError
-        For an infinite number, text in a column that is otherwise numeric, decimal commas, a date, a column whose
-        indicator would overwrite another, or one in which nearly everybody differs.
+        For an infinite number, text in a column that is otherwise numeric, decimal commas, a date, a column that would
+        overwrite another in a crowd or as an indicator, or one in which nearly everybody differs.
     """
     columns: dict[str, pd.Series] = {}
     notes: list[str] = []
     for label, column in frame.items():
         name = str(label)
+        if name in _TAKEN:
+            raise DataError(
+                f"column {name!r} of participants: crowds have a column of that name, of another meaning; rename it "
+                "or leave it out."
+            )
         gaps = column.isna()
         if pd.api.types.infer_dtype(column.dropna()) in _DATES:
             example = f", such as {column.dropna().iloc[0]}" if not gaps.all() else ""
@@ -67,7 +74,7 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         else:
             text = column.astype(object).where(~gaps, MISSING).map(lambda each: str(each).strip())
             n_levels = text.nunique()
-            if n_levels > 50 and n_levels > len(text) / 2:
+            if (n_levels > 50 and n_levels > len(text) / 2) or (n_levels > 20 and n_levels > 0.9 * len(text)):
                 raise DataError(
                     f"column {name!r} of participants has {n_levels} different texts among {len(text)} people, such as "
                     f"{text.iloc[0]!r}: no trait that people share. Group it into a few levels, or leave it out."
@@ -155,7 +162,9 @@ class ProfileEncoder:
         columns = [*self.numeric, *self.nominal]
         missing = [name for name in columns if name not in profiles.columns]
         if missing:
-            raise DataError(f"profiles lack column {missing[0]!r}, which the model was fitted with; add it.")
+            close = close_match(missing[0], [str(name) for name in profiles.columns if name not in columns])
+            hint = "add it." if close is None else f"did you mean {close!r}? Rename it to {missing[0]!r}."
+            raise DataError(f"profiles lack column {missing[0]!r}, which the model was fitted with; {hint}")
         encoded = np.zeros((len(profiles), self.n_columns), dtype=np.float32)
         for place, (name, (mean, spread)) in enumerate(self.numeric.items()):
             numbers = pd.to_numeric(profiles[name], errors="coerce").to_numpy(dtype=float)
@@ -163,8 +172,8 @@ class ProfileEncoder:
             if wrong.any():
                 value = profiles[name].iloc[int(np.flatnonzero(wrong)[0])]
                 raise DataError(
-                    f"column {name!r} of participants: {shown(value)} is not a finite number, as in training; "
-                    "correct or fill it."
+                    f"column {name!r} of participants: {shown(value)} is not a finite number, as in training "
+                    f"({_whose(pd.Series(wrong, profiles.index))}); correct or fill it."
                 )
             encoded[:, place] = (numbers - mean) / spread
         place = len(self.numeric)
@@ -173,9 +182,14 @@ class ProfileEncoder:
             codes = pd.Index(levels).get_indexer(pd.Index(profiles[name].map(str)))
             if (codes < 0).any():
                 value = profiles[name].iloc[int(np.flatnonzero(codes < 0)[0])]
+                close = close_match(str(value), levels)
                 raise DataError(
-                    f"column {name!r} of participants: {value!r} was never seen in training; "
-                    f"known are {', '.join(map(repr, levels))}. Map it to one of them or refit with such people."
+                    f"column {name!r} of participants: {value!r} was never seen in training "
+                    f"({_whose(pd.Series(codes < 0, profiles.index))}); known are {', '.join(map(repr, levels[:12]))}"
+                    f"{', ...' * (len(levels) > 12)}. "
+                    + (f"Did you mean {close!r}? " if close else "")
+                    + ("Fill the gap, " if value == MISSING else "Map it to one of them, ")
+                    + "or refit with such people."
                 )
             encoded[:, place : place + len(levels)] = -np.array(list(shares.values()))
             encoded[np.arange(len(profiles)), place + codes] += 1.0

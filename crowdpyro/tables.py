@@ -11,6 +11,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
     """
     path = Path(path)
     suffix = path.name.lower()
+    if path.is_dir():
+        raise DataError(f"file {str(path)!r} is a folder; give a table in it.")
     if not path.is_file():
         raise DataError(f"file {str(path)!r} does not exist; check the path.")
     if suffix.endswith(_SPREADSHEETS):
@@ -82,13 +85,14 @@ def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
     except UnicodeError as error:
         raise DataError(f"file {str(path)!r} is not UTF-8 text ({error}); save it as CSV UTF-8.") from error
     except pd.errors.ParserError as error:
-        raise DataError(
-            f"file {str(path)!r} cannot be read as a table: {str(error).strip()}. Give every row as many cells as the "
-            "header, and put a cell that holds a separator in quotation marks."
-        ) from error
+        raise DataError(f"file {str(path)!r} cannot be read as a table: {_parser_said(str(error))}") from error
     # ValueError holds pandas' other errors and pyarrow's; a cut-off .gz ends as EOFError.
     except (ValueError, OSError, EOFError, csv.Error, zlib.error) as error:
-        raise DataError(f"file {str(path)!r} cannot be read as a table: {str(error).strip()}") from error
+        why = str(error).strip().rstrip(".")
+        raise DataError(
+            f"file {str(path)!r} cannot be read as a table: {why}. Check that it is what its suffix says, or save it "
+            "again."
+        ) from error
     return require_rows(frame.rename(columns=folded_names(frame.columns, _WORDS)), str(path))
 
 
@@ -113,13 +117,14 @@ def _read_text(path: Path, labels: Iterable[str]) -> pd.DataFrame:
     repeated = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
     if repeated is not None:
         raise DataError(f"table {str(path)!r}: column {repeated!r} stands there twice or more; keep one.")
+    empty = sorted(set(_EMPTY) - set(labels))
     frame = pd.read_csv(
         path,
         sep=separator,
         encoding=encoding,
         compression="gzip" if opened is gzip.open else None,
         keep_default_na=False,
-        na_values=sorted(set(_EMPTY) - set(labels)),
+        na_values=empty,
         low_memory=False,
         skip_blank_lines=False,
         index_col=False,
@@ -131,7 +136,8 @@ def _read_text(path: Path, labels: Iterable[str]) -> pd.DataFrame:
     for name in list[Any](frame.columns):
         if pd.api.types.is_object_dtype(frame[name]) or pd.api.types.is_string_dtype(frame[name]):
             text = frame[name].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-            text = text.where(text != "", None)
+            # pandas saw "NA " before its blank was taken off.
+            text = text.where(~text.isin(empty), None)
             frame[name] = _decimal_commas(text) if separator == ";" else text
         if isinstance(name, int):
             held = frame[name].notna()
@@ -143,6 +149,21 @@ def _read_text(path: Path, labels: Iterable[str]) -> pd.DataFrame:
                 )
             del frame[name]
     return frame.dropna(how="all")
+
+
+def _parser_said(error: str) -> str:
+    """What pandas' parser found, and what to do."""
+    unclosed = re.search(r"EOF inside string starting at row (\d+)", error)
+    if unclosed:
+        # It counts rows from 0, the header's.
+        line = int(unclosed[1]) + 1
+        return f'a quotation mark in line {line} is never closed; close it, or write "" for a mark within a cell.'
+    cells = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
+    found = f"line {cells[2]} has {cells[3]} cells, the header {cells[1]}" if cells else error.strip()
+    return (
+        f"{found}. Give every row as many cells as the header, and put a cell that holds a separator in quotation "
+        "marks."
+    )
 
 
 def _head(sample: str, separator: str) -> tuple[int, list[str], list[str]]:
@@ -199,17 +220,24 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> N
     missing = [column for column in wanted if column not in frame.columns]
     if not missing:
         return
-    others = [str(column) for column in frame.columns if column not in wanted]
+    there = [name for name in frame.index.names if name not in (None, LINE)] + list(frame.columns)
+    others = [str(column) for column in there if column not in wanted]
     hints = []
     for column in missing:
         close = close_match(column, others)
         if close is not None:
             hints.append(f"Did you mean {close!r}? Rename it to {column!r}.")
             others.remove(close)
-    more = f", ... ({len(frame.columns)} in all)" if len(frame.columns) > 12 else ""
+    if not hints:
+        # One column a problem is how survey tools export.
+        wide = {"problem", "response"} <= set(missing) and len(others) > 2
+        hints = [
+            "Give one row an answer; pandas.melt makes them of one column a problem." if wide else "Rename or add it."
+        ]
+    more = f", ... ({len(there)} in all)" if len(there) > 12 else ""
     raise DataError(
         f"table {name!r} lacks column {', '.join(map(repr, missing))}; it has "
-        f"{', '.join(map(repr, frame.columns[:12]))}{more}. {' '.join(hints) or 'Rename or add it.'}"
+        f"{', '.join(map(repr, there[:12]))}{more}. {' '.join(hints)}"
     )
 
 
@@ -233,16 +261,28 @@ def write_whole(path: str | Path, writer: Callable[[Path], object]) -> Path:
         Where the file shall stand; its folder is made.
     writer
         Called with the temporary path, which has the same suffix.
+
+    Raises
+    ------
+    OSError
+        Naming the file, when it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp would leave the file readable by its owner alone; a plain new file follows the umask.
     temporary = path.parent / f".{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         writer(temporary)
+        # A renamed file whose content is still in memory is empty after a power cut.
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(f"file {str(path)!r} cannot be written ({why}); give another place, or make room.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -271,8 +311,15 @@ def id_hint(unknown: object, index: pd.Index) -> str:
         if str(unknown) in texts or isinstance(unknown, float | np.floating):
             return " The ids are numbers in one table and text in the other; write them alike."
         return " It is there with other leading zeros, which a spreadsheet takes off numbers; write them alike."
-    close = difflib.get_close_matches(str(unknown), texts, 1, cutoff=0.7)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    # "P7" is "p07" before it is "p27".
+    folded = {_folded(text): text for text in reversed(texts)}
+    close = difflib.get_close_matches(_folded(str(unknown)), folded, 1, cutoff=0.7)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def _folded(text: str) -> str:
+    """An id without case, and its numbers without leading zeros."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text.casefold())
 
 
 def id_text(each: object) -> str:

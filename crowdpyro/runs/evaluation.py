@@ -18,7 +18,7 @@ from ..estimator import CrowdLLM
 from ..models.scales import Categorical, Continuous, Ordinal
 from ..references import References
 from ..studies.scoring import Results
-from ..tables import read_table
+from ..tables import id_hint, id_text, read_table, row_of, shown
 from .folder import Say, load_run, new_references, read_options, read_people, read_references
 
 FloatArray = npt.NDArray[np.float64]
@@ -66,7 +66,7 @@ def evaluate_run(
     model = load_run(run, device)
     scale = model.scale
     table = model.problems if problems is None else read_problems(problems)
-    data, known = _humans(model, humans, table, participants)
+    data, known = _humans(model, humans, table, participants, new=problems is not None)
     answered = data.problems.index[np.unique(data.problem_code)]
     data = data.select(problems=answered)
     say(f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems")
@@ -89,9 +89,21 @@ def evaluate_run(
     return results.frame()
 
 
-def _humans(model: CrowdLLM, path: Path, problems: pd.DataFrame, participants: Path | None) -> tuple[CrowdData, bool]:
+def _humans(
+    model: CrowdLLM, path: Path, problems: pd.DataFrame, participants: Path | None, *, new: bool
+) -> tuple[CrowdData, bool]:
     """Their answers, and whether the profiles beside them are their own."""
-    frame = read_table(path)
+    frame = read_table(path, getattr(model.scale, "labels", ()))
+    if not new and "problem" in frame.columns:
+        asked = frame["problem"].dropna()
+        other = asked[~asked.map(id_text).isin({id_text(each) for each in problems.index})]
+        if len(other):
+            place = f"{row_of(other.index)}, {other.nunique()} such"
+            raise DataError(
+                f"file {str(path)!r}: problem {shown(other.iloc[0])} ({place}) is none of the run's."
+                f"{id_hint(other.iloc[0], problems.index)} Drop its answers, or give --problems with "
+                "its text, and --references with the LLM's answer to it."
+            )
     if participants is not None:
         people: pd.DataFrame | None = read_participants(participants)
     elif "participant" in frame.columns and frame["participant"].isin(model.profiles.index).all():

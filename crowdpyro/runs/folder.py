@@ -7,17 +7,21 @@ unfinished fit is, `references-DIGEST.parquet` what an LLM answered.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from ..checkpoint import Checkpoint, fingerprint, show_changes
 from ..data import CrowdData, read_participants, read_problems
 from ..errors import DataError, MissingReferenceError, ModelError
-from ..estimator import CrowdLLM, Decision, ReferenceUse
-from ..models.scales import Scale, parse_scale
+from ..estimator import CrowdLLM, Decision
+from ..models.scales import Categorical, Continuous, Ordinal, Scale, parse_scale
+from ..reference_draws import ReferenceUse
 from ..references import References
 from ..tables import shown
 from .options import RunOptions, read_yaml
@@ -53,32 +57,35 @@ def fit_run(
     ModelError
         When the folder holds another run, naming what differs.
     """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"out={str(out)!r} is a file; give a folder, which is made when it is missing.")
     data = read_people(options)
     say(
         f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems on "
-        f"{data.scale}"
+        f"{scale_words(data.scale)}"
     )
-    for note in data.report:
+    for note in (*data.report, *_silent(data)):
         say(f"  {note}")
     references = read_references(options, data.problems, data.scale, out, say)
     checkpoint = Checkpoint(out / CHECKPOINT, checkpoint_seconds)
     made_from = fingerprint(data, references, options.model, options.seed, options.device)
-    if overwrite:
-        checkpoint.path.unlink(missing_ok=True)
-    elif (out / "model.json").exists() and not checkpoint.path.exists():
-        found = CrowdLLM.load(out, device=options.device)
-        changed = show_changes(found.made_from, made_from)
-        if changed:
-            raise ModelError(
-                f"folder {str(out)!r} holds the model of another run: {'; '.join(changed)}. "
-                "Give another --out, or --overwrite to replace it."
-            )
-        say(f"{out} holds this very model already; nothing to do")
-        return found
     checkpoint.made_from = made_from
-    saved = checkpoint.restore()
+    if not overwrite and (out / "model.json").exists() and not checkpoint.path.exists():
+        found = _present(out, made_from, options.device)
+        if found is not None:
+            say(f"{out} holds this very model already; nothing to do")
+            return found
+    try:
+        saved = checkpoint.restore()
+    except ModelError as error:
+        if not overwrite:
+            raise ModelError(f"{error} On the command line: another --out, or --overwrite.") from error
+        # Its own checkpoint stays: an interrupted fit that overwrites goes on as any other.
+        checkpoint.path.unlink()
+        saved = None
     if saved is None:
-        options.write(out / OPTIONS)
+        if not (out / "model.json").exists():
+            options.write(out / OPTIONS)
     else:
         say(f"going on after epoch {len(saved.numbers['history']['loss'])} from {checkpoint.path}")
     model = CrowdLLM(options.model, device=options.device)
@@ -92,7 +99,65 @@ def fit_run(
         best = max(joint for _, joint, _ in history.score)
         said += f"; held-out joint log score {best:.4f} nats an answer"
     say(said)
+    say(f"wrote {out}")
     return model
+
+
+def _present(out: Path, made_from: dict[str, str], device: str) -> CrowdLLM | None:
+    """The model that is in the folder, when it is of this run; None for a half of it.
+
+    `model.json` is written before the arrays: a kill between the two leaves this run's own description.
+    """
+    found = None
+    try:
+        found = CrowdLLM.load(out, device=device)
+    except ModelError:
+        before = _described(out)
+        if before is None:
+            raise
+    else:
+        before = found.made_from
+    changed = show_changes(before, made_from)
+    if changed:
+        raise ModelError(
+            f"folder {str(out)!r} holds the model of another run: {'; '.join(changed)}. "
+            "Give another --out, or --overwrite to replace it."
+        )
+    return found
+
+
+def _described(out: Path) -> dict[str, str] | None:
+    """What `model.json` says that the model was made from; None when it does not say."""
+    try:
+        made_from = json.loads((out / "model.json").read_text(encoding="utf-8"))["made_from"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return made_from if isinstance(made_from, dict) else None
+
+
+def _silent(data: CrowdData) -> list[str]:
+    """Notes on people and problems without an answer."""
+    notes = []
+    for name, n, codes in (
+        ("people", data.n_participants, data.participant_code),
+        ("problems", data.n_problems, data.problem_code),
+    ):
+        without = n - len(np.unique(codes))
+        if without:
+            notes.append(f"{without:,} of {n:,} {name} have no answer")
+    return notes
+
+
+def scale_words(scale: Scale) -> str:
+    """A scale as a person would say it."""
+    if isinstance(scale, Ordinal):
+        low, high = scale.levels[0], scale.levels[-1]
+        return f"a scale from {low:g} to {high:g} ({len(scale.levels)} levels)"
+    if isinstance(scale, Categorical):
+        return f"the labels {', '.join(scale.levels)}"
+    if isinstance(scale, Continuous) and np.isfinite((scale.low, scale.high)).all():
+        return f"numbers from {scale.low:g} to {scale.high:g}"
+    return "numbers" if isinstance(scale, Continuous) else str(scale)
 
 
 def read_people(options: RunOptions) -> CrowdData:
@@ -118,10 +183,29 @@ def read_references(
         return None
     for note in references.report:
         say(f"  {note}")
-    filled = references.select(problems.index).fill(options.missing_reference)
+    if options.missing_reference != "error":
+        references = _with_gaps(references, problems)
+    try:
+        filled = references.select(problems.index).fill(options.missing_reference)
+    except MissingReferenceError as error:
+        more = {
+            "error": "On the command line: --missing-reference mean, or panel.",
+            "panel": "'panel' takes another LLM's answer; 'mean' takes the LLM's own to other problems.",
+            "mean": "",
+        }
+        raise MissingReferenceError(f"{error} {more[options.missing_reference]}".strip()) from error
     for note in filled.report[len(references.report) :]:
         say(f"  {note}")
     return filled
+
+
+def _with_gaps(references: References, problems: pd.DataFrame) -> References:
+    """The references, a problem without a row being one without an answer."""
+    absent = problems.index.difference(references.problems)
+    if absent.empty or references.problems.intersection(problems.index).empty:
+        return references
+    index = references.problems.append(absent)
+    return replace(references, sources=tuple(source.reindex(index) for source in references.sources))
 
 
 def _asked(options: RunOptions, problems: pd.DataFrame, scale: Scale, out: Path, say: Say) -> References:
@@ -149,8 +233,11 @@ def read_options(run: Path) -> RunOptions:
 
 def load_run(run: Path, device: str = "cpu") -> CrowdLLM:
     """A run's fitted model."""
-    if not (run / "model.json").exists() and (run / CHECKPOINT).exists():
-        raise ModelError(f"folder {str(run)!r} holds an unfinished fit; run `crowdpyro fit` on it again to go on.")
+    if not (run / "model.json").exists():
+        if (run / CHECKPOINT).exists():
+            raise ModelError(f"folder {str(run)!r} holds an unfinished fit; run `crowdpyro fit` on it again to go on.")
+        held = "holds no model" if run.is_dir() else "is a file" if run.exists() else "does not exist"
+        raise ModelError(f"folder {str(run)!r} {held}; give a folder that `crowdpyro fit` wrote.")
     return CrowdLLM.load(run, device=device)
 
 
@@ -198,6 +285,8 @@ def new_references(
         references = References.read(path, scale=model.scale)
         for note in references.report:
             say(f"  {note}")
+        if not model.sources:
+            say("  the run was fitted without an LLM: its crowd does not read the references")
         return references
     new = pd.Index([]) if problems is None else model.unknown(problems)
     if problems is None or new.empty or not model.sources:

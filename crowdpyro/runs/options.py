@@ -65,6 +65,8 @@ class RunOptions:
             raise DataError(f"references={str(self.references)!r} and llm={self.llm!r}: give one of them.")
         if self.llm is None and (self.question is not None or self.personas is not None):
             raise DataError("question and personas are put to an LLM; give llm as well, or leave them out.")
+        if not 0 <= self.seed < 2**32:
+            raise DataError(f"seed={self.seed}: give a whole number from 0 to {2**32 - 1}.")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> RunOptions:
@@ -117,19 +119,28 @@ class RunOptions:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Options of a YAML file; relative paths in it start at its folder."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         given = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"file {str(path)!r} does not exist; check the path.") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        raise DataError(
+            f"file {str(path)!r} cannot be read as YAML: {where}{error.problem}; write one `option: value` a line."
+        ) from error
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise DataError(f"file {str(path)!r} cannot be read as YAML: {error}") from error
+        raise DataError(
+            f"file {str(path)!r} cannot be read as YAML: {error}; write one `option: value` a line, as UTF-8 text."
+        ) from error
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise DataError(f"file {str(path)!r} holds a {type(given).__name__}; write one `option: value` a line.")
-    for name in _FILES:
+        kind = "a list" if isinstance(given, list) else "one text"
+        raise DataError(f"file {str(path)!r} holds {kind}; write one `option: value` a line.")
+    for name in (*_FILES, "out"):
         if isinstance(given.get(name), str):
             given[name] = str(path.parent / given[name])
     return given
@@ -143,8 +154,8 @@ def assigned(pairs: Iterable[str]) -> dict[str, Any]:
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
+        name, equals, text = (part.strip() for part in pair.partition("="))
+        if not (name and equals and text):
             raise DataError(f"--set {pair!r}: write NAME=VALUE, such as n_eps=3 or training.lr=0.005.")
         try:
             value = YAML(typ="safe", pure=True).load(text)
@@ -162,7 +173,10 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(under)
     for name, value in over.items():
         if isinstance(value, Mapping):
-            result[name] = merged(result.get(name) or {}, value)
+            below = result.get(name) or {}
+            if not isinstance(below, Mapping):
+                raise _no_settings(name, below)
+            result[name] = merged(below, value)
         elif value is not None:
             result[name] = value
     return result
@@ -171,19 +185,38 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _settings(default: Settings, given: object, where: str) -> Settings:
     """A configuration with some of its fields replaced."""
     if not isinstance(given, Mapping):
-        raise DataError(f"option {where!r} is {shown(given)}; write `name: value` lines under it.")
+        raise _no_settings(where, given)
     types = get_type_hints(type(default))
     known = [name for name in types if name != "training"]
     _refuse_unknown(given, known, where)
     return replace(default, **{name: _typed(types[name], value, f"{where}.{name}") for name, value in given.items()})
 
 
+def _no_settings(name: str, given: object) -> DataError:
+    return DataError(f"option {name!r} is {shown(given)}; write `name: value` lines under it.")
+
+
 def _refuse_unknown(given: Iterable[Any], known: list[str], where: str) -> None:
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+            hint = _elsewhere(str(name), where)
+            if hint is None:
+                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
             raise ModelError(f"{where} {shown(name)} is unknown; {hint}")
+
+
+def _elsewhere(name: str, where: str) -> str | None:
+    """Where a name is known that is unknown here: among the settings of the model or the fit, or the options."""
+    kinds = {"model": CrowdConfig, "training": FitConfig, "option": RunOptions}
+    for place, kind in kinds.items():
+        if place != where and name not in ("model", "training") and name in {each.name for each in fields(kind)}:
+            if place == "option":
+                return f"it is an option of its own: --{name.replace('_', '-')} VALUE, or a line of the YAML file."
+            return f"write it under `{place}:`, or --set {place}.{name}=VALUE."
+    if where == "option" and name in ("overwrite", "checkpoint_seconds", "config", "set"):
+        return f"give it on the command line: --{name.replace('_', '-')}."
+    return None
 
 
 def _typed(kind: Any, value: object, name: str) -> Any:
@@ -199,7 +232,8 @@ def _typed(kind: Any, value: object, name: str) -> Any:
     if not isinstance(value, options) or (isinstance(value, bool) and bool not in options):
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         names = " or ".join(wanted[each] for each in options if each in wanted)
-        raise DataError(f"option {name}={shown(value)}: give {names}.")
+        example = ", such as 1:5 or yes,no" if name == "scale" else ""
+        raise DataError(f"option {name}={shown(value)}: give {names}{example}.")
     return value
 
 

@@ -10,13 +10,14 @@ from ..checkpoint import Checkpoint
 from ..config import CrowdConfig
 from ..errors import DataError
 from ..estimator import CrowdLLM
-from .folder import CHECKPOINT, OPTIONS
+from .folder import CHECKPOINT, OPTIONS, scale_words
 
 
 def show_run(run: Path) -> list[str]:
     """Lines that say what was fitted to what, with which settings, how it went, and what lies in the folder."""
     if not run.is_dir():
-        raise DataError(f"folder {str(run)!r} does not exist; give a folder that `crowdpyro fit` wrote.")
+        held = "is a file" if run.exists() else "does not exist"
+        raise DataError(f"folder {str(run)!r} {held}; give a folder that `crowdpyro fit` wrote.")
     if not (run / "model.json").exists():
         if (run / CHECKPOINT).exists():
             return _unfinished(run)
@@ -24,7 +25,7 @@ def show_run(run: Path) -> list[str]:
     model = CrowdLLM.load(run)
     history, config = model.history, model.config
     lines = [
-        f"scale         {model.scale}",
+        f"scale         {scale_words(model.scale)}",
         f"people        {len(model.profiles):,}, traits: {', '.join(map(str, model.profiles.columns)) or 'none'}",
         f"problems      {len(model.problems):,}",
         f"references    {', '.join(model.sources) or 'none'}",
@@ -35,7 +36,9 @@ def show_run(run: Path) -> list[str]:
         _, joint, single = max(history.score, key=lambda each: each[1])
         lines.append(f"held out      joint log score {joint:.4f}, single {single:.4f} nats an answer")
     versions = ", ".join(f"{name} {model.made_from[name]}" for name in ("crowdpyro", "torch"))
-    return [*lines, f"made with     {versions}, seed {model.made_from['seed']}", *_files(run)]
+    lines.append(f"made with     {versions}, seed {model.made_from['seed']}")
+    # A fit that is to overwrite this model.
+    return [*lines, *(_unfinished(run) if (run / CHECKPOINT).exists() else _files(run))]
 
 
 def _unfinished(run: Path) -> list[str]:

@@ -58,10 +58,10 @@ def test_bad_numbers_name_column_value_and_remedy(values, words):
         clean_profiles(pd.DataFrame({"age": values}))
 
 
-@pytest.mark.parametrize(("n_people", "n_levels"), [(100, 51), (80, 80), (102, 51), (50, 50)])
+@pytest.mark.parametrize(("n_people", "n_levels"), [(100, 51), (80, 80), (102, 51), (50, 50), (50, 45), (20, 20)])
 def test_free_text_is_told_from_a_trait(n_people, n_levels):
     people = pd.DataFrame({"town": [f"t{k % n_levels}" for k in range(n_people)]})
-    if n_levels > 50 and n_levels > n_people / 2:
+    if (n_people, n_levels) in [(100, 51), (80, 80), (50, 50)]:
         with pytest.raises(DataError, match=f"'town' .* {n_levels} different texts among {n_people} .*'t0'.*leave it"):
             clean_profiles(people)
     else:
@@ -106,6 +106,8 @@ def test_a_trait_that_all_share_says_nothing():
         (PEOPLE.assign(home="z"), "'home' of participants: 'z' was never seen.*known are 'x', 'y'.*Map it.*or refit"),
         (PEOPLE[["home"]], "profiles lack column 'age'.*add it"),
         (PEOPLE[["age"]], "profiles lack column 'home'.*add it"),
+        (PEOPLE.rename(columns={"home": "Home town"}), "lack column 'home'.*did you mean 'Home town'. Rename it to"),
+        (PEOPLE.assign(home="missing"), "'missing' was never seen in training .participant .* such.*Fill the gap, or"),
         (PEOPLE.assign(age="old"), "'age' of participants: 'old' is not a finite number.*correct or fill"),
         (PEOPLE.assign(age=np.nan), "'age' of participants: nan is not a finite number.*correct or fill"),
         (PEOPLE.assign(age=np.inf), "'age' of participants: inf is not a finite number.*correct or fill"),
@@ -128,3 +130,9 @@ def test_an_encoder_survives_json(rows):
     assert again == encoder
     np.testing.assert_array_equal(again.transform(people), encoder.transform(people))
     assert np.isfinite(encoder.transform(people)).all()
+
+
+@pytest.mark.parametrize("name", ["problem", "response", "source"])
+def test_a_trait_does_not_take_the_place_of_a_crowds_own_column(name):
+    with pytest.raises(DataError, match=f"column {name!r} of participants: crowds have a column of that name.*rename"):
+        clean_profiles(pd.DataFrame({name: ["x", "y"]}))

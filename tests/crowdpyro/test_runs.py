@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from crowdpyro import Crowd, CrowdLLM, DataError, ModelError, cli
+from crowdpyro.checkpoint import Checkpoint
+from crowdpyro.runs import folder
 from crowdpyro.runs.options import RunOptions, assigned, merged, read_yaml
 
 SMALL = ["--set", "training.epochs=4", "--set", "training.every=2", "--set", "training.margin_steps=5"]
@@ -224,7 +226,12 @@ BASE = {"responses": "a.csv", "problems": "b.csv", "scale": "1:5"}
         ({**BASE, "training": [1]}, DataError, "option 'training' is .*; write `name: value`"),
         ({**BASE, "model": {"holdout": "people"}}, DataError, "holdout='people': give one of 'participant'"),
         ({**BASE, "missing_reference": "guess"}, DataError, "missing_reference='guess': give one of 'error'"),
-        ({**BASE, "scale": 5}, DataError, "option scale=5: give a text"),
+        ({**BASE, "scale": 5}, DataError, "option scale=5: give a text, such as 1:5"),
+        ({**BASE, "seed": -1}, DataError, "seed=-1: give a whole number from 0 to"),
+        ({**BASE, "n_eps": 2}, ModelError, "option 'n_eps' is unknown; write it under `model:`"),
+        ({**BASE, "lr": 2}, ModelError, "option 'lr' is unknown; write it under `training:`"),
+        ({**BASE, "model": {"seed": 2}}, ModelError, "model 'seed' is unknown; it is an option of its own: --seed"),
+        ({**BASE, "overwrite": True}, ModelError, "option 'overwrite' is unknown; give it on the command line"),
         ({**BASE, "references": 5}, DataError, "option references=5: give a text"),
         ({**BASE, "references": "r.csv", "llm": "embedded"}, DataError, "give one of them"),
         ({**BASE, "question": "How?"}, DataError, "give llm as well"),
@@ -234,6 +241,12 @@ BASE = {"responses": "a.csv", "problems": "b.csv", "scale": "1:5"}
 def test_options_are_checked_by_name(given, error, words):
     with pytest.raises(error, match=words):
         RunOptions.of(given)
+
+
+@pytest.mark.parametrize(("name", "held"), [("training", [1]), ("model", "big")])
+def test_settings_that_are_none_are_named_before_they_are_merged(name, held):
+    with pytest.raises(DataError, match=f"option {name!r} is .*; write `name: value` lines"):
+        merged({name: held}, {"model": {}, "training": {}})
 
 
 @pytest.mark.parametrize(
@@ -253,7 +266,13 @@ def test_a_missing_scale_is_suggested_from_the_answers(tmp_path, column, hint):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("- a\n", "holds a list; write one"), ("a: [", "cannot be read as YAML"), ("a: 1\na: 2\n", "as YAML.*duplicate")],
+    [
+        ("- a\n", "holds a list; write one"),
+        ("a,b\nc,d\n", "holds one text; write one"),
+        ("a: [", "cannot be read as YAML: line 1, column 5: .*; write one"),
+        ("a: 1\na: 2\n", "as YAML.*duplicate"),
+        ("\tproblems: x\n", "as YAML: line 1, column 1: .*; write one"),
+    ],
 )
 def test_a_yaml_file_that_is_none_is_named(tmp_path, text, words):
     path = tmp_path / "run.yaml"
@@ -264,7 +283,10 @@ def test_a_yaml_file_that_is_none_is_named(tmp_path, text, words):
         read_yaml(tmp_path / "other.yaml")
 
 
-@pytest.mark.parametrize(("pair", "words"), [("n_eps", "write NAME=VALUE"), ("n_eps=[", "is no value")])
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [("n_eps", "write NAME="), ("n_eps=[", "is no value"), ("n_eps=", "NAME=VALUE"), ("=3", "NAME=VALUE")],
+)
 def test_settings_on_the_command_line_are_assignments(pair, words):
     with pytest.raises(DataError, match=words):
         assigned([pair])
@@ -277,13 +299,17 @@ def test_settings_on_the_command_line_are_assignments(pair, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["generate", "NOWHERE", "--out", "c.csv"], "ModelError: folder 'NOWHERE' holds no readable model"),
+        (["generate", "NOWHERE", "--out", "c.csv"], "ModelError: folder 'NOWHERE' does not exist; give a folder"),
+        (["generate", ".", "--out", "c.csv"], "ModelError: folder '.' holds no model; give a folder that"),
+        (["generate", ".", "--out", "c.csv", "--participants", "1e3"], "DataError: participants='1e3': give a whole"),
+        (["generate", ".", "--out", "c.csv", "--seed", "-1"], "Usage: "),
+        (["evaluate", ".", "h.csv", "--out", "n.xlsx"], "DataError: file 'n.xlsx': the suffix must be .csv"),
         (["generate", "NOWHERE", "--out", "c.xlsx"], "DataError: file 'c.xlsx': the suffix must be one of .nc"),
         (["show", "NOWHERE"], "DataError: folder 'NOWHERE' does not exist"),
         (["show", "."], "DataError: folder '.' holds no run"),
         (["fit", "a.csv", "--problems", "b.csv", "--scale", "1:5"], "DataError: file 'a.csv' does not exist"),
         (["fit", "a.csv", "--problems", "b.csv", "--scale", "1:5", "--set", "x"], "DataError: --set 'x': write NAME"),
-        (["evaluate", "NOWHERE", "h.csv"], "ModelError: folder 'NOWHERE' holds no readable model"),
+        (["evaluate", "NOWHERE", "h.csv"], "ModelError: folder 'NOWHERE' does not exist; give a folder"),
     ],
 )
 def test_errors_are_one_message_and_exit_code_two(command, tmp_path, monkeypatch, words, message):
@@ -292,3 +318,121 @@ def test_errors_are_one_message_and_exit_code_two(command, tmp_path, monkeypatch
     assert code == 2
     assert err.startswith(message)
     assert "Traceback" not in err
+
+
+def test_one_yaml_file_names_the_folder_too(command, files):
+    (files / "all.yaml").write_text(
+        "responses: answers.csv\nproblems: problems.csv\nscale: 1:5\nout: THERE\n"
+        "model: {text_encoder: tfidf, n_hidden: 4}\ntraining: {epochs: 2, margin_steps: 3}\n"
+    )
+    assert command("fit", "--config", files / "all.yaml")[0] == 0
+    assert "out" not in read_yaml(files / "THERE" / "run.yaml")
+    assert command("fit", "--config", files / "all.yaml", "--out", files / "HERE")[0] == 0
+    assert (files / "HERE" / "model.json").exists()
+
+
+def test_a_run_without_an_llm_answers_new_problems(command, files):
+    """The fallback of a model without references is a number, and is one again when it is read back."""
+    command(*fit_words(files, references=False))
+    new = ["generate", files / "RUN", "--problems", files / "new.csv", "--participants", "7"]
+    assert command(*new, "--out", files / "crowd.csv")[0] == 0
+    assert set(pd.read_csv(files / "crowd.csv")["problem"]) == {"e", "f"}
+    code, out, _ = command(*new, "--references", files / "new_refs.csv", "--out", files / "same.csv")
+    assert (code, "does not read the references" in out) == (0, True)
+    assert (files / "same.csv").read_bytes() == (files / "crowd.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("policy", "code"), [("error", 2), ("panel", 2), ("mean", 0)])
+def test_a_problem_without_a_row_of_references_is_one_without_an_answer(command, files, policy, code):
+    refs = pd.read_csv(files / "refs.csv")
+    refs[:-1].to_csv(files / "refs.csv", index=False)
+    found, out, err = command(*fit_words(files, "--missing-reference", policy))
+    assert found == code
+    words = {
+        "error": "problem 'd' (1 such) has no reference",
+        "panel": "'mean' takes the LLM's own",
+        "mean": "1 missing references filled by policy 'mean'",
+    }
+    assert words[policy] in out + err
+
+
+def test_people_and_problems_without_answers_are_said(command, files):
+    frame = pd.read_csv(files / "answers.csv")
+    frame[(frame["problem"] != "d") & (frame["participant"] > "p04")].to_csv(files / "answers.csv", index=False)
+    _, out, _ = command(*fit_words(files))
+    assert "5 of 30 people have no answer" in out
+    assert "1 of 4 problems have no answer" in out
+
+
+def test_other_problems_of_the_humans_are_named_with_their_option(command, files):
+    command(*fit_words(files))
+    frame = pd.read_csv(files / "others.csv")
+    frame.loc[3, "problem"] = "e"
+    frame.to_csv(files / "others.csv", index=False)
+    code, _, err = command("evaluate", files / "RUN", files / "others.csv")
+    assert (code, "problem 'e' (line 5, 1 such) is none of the run's" in err, "--problems" in err) == (2, True, True)
+
+
+def test_a_crowd_beyond_memory_is_an_error(command, files):
+    command(*fit_words(files))
+    code, _, err = command("generate", files / "RUN", "--participants", 10**12, "--out", files / "crowd.csv")
+    assert (code, "does not fit in memory; ask for fewer" in err) == (2, True)
+
+
+def test_a_run_is_not_written_over_a_file(command, files):
+    code, _, err = command(*fit_words(files, "--out", files / "refs.csv"))
+    assert (code, "is a file; give a folder" in err) == (2, True)
+
+
+def _stop(monkeypatch):
+    """The next fit ends at its fifth step as by a signal, its state kept."""
+
+    class Stopped(Checkpoint):
+        steps = 0
+
+        def offer(self, take):
+            self.steps += 1
+            if self.steps == 5:
+                self._write(take())
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "Checkpoint", Stopped)
+
+
+def test_an_interrupted_fit_that_overwrites_goes_on(command, files, monkeypatch):
+    assert command(*fit_words(files, "--seed", "3"))[0] == 0
+    whole = (files / "RUN" / "model.safetensors").read_bytes()
+    assert command(*fit_words(files, "--overwrite"))[0] == 0
+    with monkeypatch.context() as patch:
+        _stop(patch)
+        assert command(*fit_words(files, "--overwrite", "--seed", "3"))[0] == 130
+    # What stands there is the old model with its own options, and a fit that is on its way.
+    assert read_yaml(files / "RUN" / "run.yaml")["seed"] == 0
+    assert "unfinished" in command("show", files / "RUN")[1]
+    code, _, err = command(*fit_words(files, "--seed", "4"))
+    assert (code, "seed was 3, is 4" in err, "another --out, or --overwrite" in err) == (2, True, True)
+    code, out, _ = command(*fit_words(files, "--overwrite", "--seed", "3"))
+    assert (code, "going on after epoch" in out) == (0, True)
+    assert (files / "RUN" / "model.safetensors").read_bytes() == whole
+    assert read_yaml(files / "RUN" / "run.yaml")["seed"] == 3
+    with monkeypatch.context() as patch:
+        _stop(patch)
+        assert command(*fit_words(files, "--overwrite", "--seed", "5"))[0] == 130
+    code, out, _ = command(*fit_words(files, "--overwrite", "--seed", "6"))
+    assert (code, "going on" in out, CrowdLLM.load(files / "RUN").made_from["seed"]) == (0, False, "6")
+
+
+@pytest.mark.parametrize("left", [b"", None])
+def test_a_run_killed_between_its_two_files_is_fitted_again(command, files, left):
+    command(*fit_words(files))
+    arrays = files / "RUN" / "model.safetensors"
+    whole = arrays.read_bytes()
+    arrays.unlink()
+    if left is not None:
+        arrays.write_bytes(left)
+    code, _, err = command(*fit_words(files, "--seed", "3"))
+    assert (code, "another run: seed was 0, is 3" in err) == (2, True)
+    assert command(*fit_words(files))[0] == 0
+    assert arrays.read_bytes() == whole
+    (files / "RUN" / "model.json").write_text("{")
+    assert "holds no readable model" in command(*fit_words(files))[2]

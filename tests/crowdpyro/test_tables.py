@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crowdpyro import CrowdData, DataError, MissingReferenceError, Ordinal, References, parse_scale
 from crowdpyro.data import read_participants
-from crowdpyro.tables import close_match, read_table, require_columns
+from crowdpyro.tables import close_match, id_hint, read_table, require_columns, write_whole
 
 PLAIN = "problem,age\na,1\nb,2\n"
 
@@ -104,9 +104,11 @@ def test_any_table_is_read_as_it_was_written(tmp_path_factory, rows, separator, 
         ("a.csv", PLAIN.encode("utf-16-le"), "is not UTF-8 text .*; save it as CSV UTF-8"),
         ("a.csv", b"PK\x03\x04\x00\x00", "is not UTF-8 text .*; save it as CSV UTF-8"),
         ("a.csv.gz", gzip.compress("a\nü\n".encode("latin-1")), "is not UTF-8 text .*; save it as CSV UTF-8"),
-        ("a.csv", b"a,b\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3. Give every row .* quotation marks"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, the header 2. Give every row .* quotation marks"),
         ("a.csv", b"a,b\n1,2,x\n1,2\n", "column number 3 has no name and holds 'x' .line 2.; .* quotation marks"),
-        ("a.csv", b'a,b\n"x,1\n2,3\n', "EOF inside string"),
+        ("a.csv", b'a,b\n"x,1\n2,3\n', "a quotation mark in line 2 is never closed; close it"),
+        ("a.csv", b'\n\na,b\n1,2\n"x,1\n2,3\n', "a quotation mark in line 5 is never closed; close it"),
+        ("a.parquet", b"x", "cannot be read as a table: .*Check that it is what its suffix says, or save it again"),
         ("a.csv", "problem,größe\na,ü\n".encode("latin-1"), "is not UTF-8 text .*; save it as CSV UTF-8"),
         ("a.csv", b"problem,age,age\na,1,2\n", "column 'age' stands there twice or more; keep one"),
         (
@@ -298,3 +300,44 @@ def test_a_long_header_is_shown_in_part():
     wide = pd.DataFrame([range(30)], columns=[f"q{k}" for k in range(30)])
     with pytest.raises(DataError, match="lacks column 'text'; it has 'q0'.*'q11', ... .30 in all.. Rename or add it"):
         require_columns(wide, ("text",), "problems")
+
+
+def test_a_gap_before_a_blank_is_a_gap(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("problem,participant,response\na,p,NA \na,q,3\na,None , n/a\n")
+    there = read_table(path, ["None"])["response"].notna().tolist()
+    assert (there, read_table(path, ["None"])["participant"].tolist()) == ([False, True, False], ["p", "q", "None"])
+
+
+def test_a_table_of_one_column_a_problem_is_told_from_a_typo():
+    wide = pd.DataFrame([["p", 1, 2, 3]], columns=["participant", "a", "b", "c"])
+    with pytest.raises(DataError, match="lacks column 'problem', 'response'; .*Give one row an answer; pandas.melt"):
+        require_columns(wide, ("problem", "participant", "response"), "responses")
+    with pytest.raises(DataError, match="lacks column 'text'; it has 'problem', 'words'. Rename or add it"):
+        require_columns(pd.DataFrame({"problem": ["a"], "words": ["x"]}).set_index("problem"), ("text",), "problems")
+
+
+@pytest.mark.parametrize(
+    ("unknown", "there", "meant"), [("P7", ["p27", "p07"], "p07"), ("A", ["b", "a"], "a"), ("x10", ["y77", "b"], None)]
+)
+def test_an_id_is_another_but_for_case_and_zeros(unknown, there, meant):
+    assert id_hint(unknown, pd.Index(there)) == ("" if meant is None else f" Did you mean {meant!r}?")
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(DataError, match="is a folder; give a table in it"):
+        read_table(tmp_path)
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    (tmp_path / "old.csv").write_text("old")
+
+    def full(file):
+        file.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="old.csv' cannot be written .No space left on device.; give another place"):
+        write_whole(tmp_path / "old.csv", full)
+    with pytest.raises(OSError, match="c.csv' cannot be written"):
+        write_whole(tmp_path / "old.csv" / "c.csv", full)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.csv", "old")]
