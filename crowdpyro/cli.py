@@ -204,6 +204,8 @@ def offensiveness(
     references: Annotated[str, typer.Option(help="gpt4, gpt35, llama31_8b, ... or panel.")] = "gpt4",
     split: Annotated[str, typer.Option(help="Hold out problems, or participants.")] = "problem",
     seeds: Seeds = 10,
+    guide: Annotated[str, typer.Option(help="vae or semi_implicit; another than the default is one more row.")] = "vae",
+    objective: Annotated[str, typer.Option(help="predictive or paper, likewise.")] = "predictive",
     out: Annotated[Path, typer.Option(help="Folder for results.csv.")] = Path("study-out"),
     data: Annotated[Path | None, typer.Option(help="Folder that holds popquorn/.", envvar="CROWDPYRO_DATA")] = None,
 ) -> None:
@@ -213,7 +215,16 @@ def offensiveness(
 
     console = wide_console()
     with console.status("reading") as status:
-        results = run(references, split, seeds, out, data, report=status.update)  # type: ignore[arg-type]
+        results = run(
+            references,
+            split,  # type: ignore[arg-type]
+            seeds,
+            out,
+            data,
+            report=status.update,
+            guide=guide,
+            objective=objective,
+        )
     print_summary(
         results,
         split,
@@ -223,6 +234,8 @@ def offensiveness(
     print_paired(results, "crowdllm", "calibration_table", console)
     if split == "participant":
         print_paired(results, "crowdllm", "independent_histograms", console)
+    for variant in (name for name in results["method"].unique() if name.startswith("crowdllm_")):
+        print_paired(results, variant, "crowdllm", console)
     console.print(f"wrote {out / 'results.csv'}")
 
 

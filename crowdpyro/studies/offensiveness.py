@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .. import baselines
+from ..config import CrowdConfig
 from ..data import CrowdData
 from ..datasets import load_offensiveness
 from ..errors import DataError
@@ -37,6 +38,9 @@ def run(
     out: Path | None = None,
     data: Path | None = None,
     report: Callable[[str], None] = lambda text: None,
+    *,
+    guide: str = "vae",
+    objective: str = "predictive",
 ) -> pd.DataFrame:
     """Run the study.
 
@@ -54,6 +58,8 @@ def run(
         Folder that holds `popquorn/`; `$CROWDPYRO_DATA` when None.
     report
         Told what is being done.
+    guide, objective
+        Of one more row, `crowdllm_OBJECTIVE_GUIDE`, beside the default's.
 
     Returns
     -------
@@ -66,12 +72,13 @@ def run(
         raise DataError(f"split={split!r}: give 'problem' or 'participant'.")
     people, every = load_offensiveness(data)
     chosen = choose(every, references)
+    variants = variants_of(guide, objective)
     frames = []
     for seed in range(seeds):
         report(f"split {seed + 1} of {seeds}")
         train, test = people.split(split, 0.2, seed)
         results = Results(STUDY, split, references, seed)
-        _measure(results, train, test, chosen, every, seed)
+        _measure(results, train, test, chosen, every, seed, variants)
         frames.append(results.frame())
         if out is not None:
             write_results(pd.concat(frames), out / "results.csv")
@@ -85,8 +92,28 @@ def choose(every: References, name: str) -> References:
     return replace(every, sources=(every.source(name),)).fill("mean")
 
 
+def variants_of(guide: str, objective: str) -> dict[str, CrowdConfig]:
+    """Rows of fitted models: the default, and one more when another guide or objective is asked for.
+
+    With `paper`, everything but the guide is the paper's own: no persistent participants, no second stage.
+    """
+    if objective not in ("predictive", "paper"):
+        raise DataError(f"objective={objective!r}: give 'predictive' or 'paper'.")
+    variants = {"crowdllm": CrowdConfig()}
+    if (guide, objective) != ("vae", "predictive"):
+        base = CrowdConfig.paper() if objective == "paper" else CrowdConfig()
+        variants[f"crowdllm_{objective}_{guide}"] = replace(base, guide=guide)  # type: ignore[arg-type]
+    return variants
+
+
 def _measure(
-    results: Results, train: CrowdData, test: CrowdData, chosen: References, every: References, seed: int
+    results: Results,
+    train: CrowdData,
+    test: CrowdData,
+    chosen: References,
+    every: References,
+    seed: int,
+    variants: dict[str, CrowdConfig],
 ) -> None:
     """Every method on one split."""
     split, scale = results.split, ordinal(train.scale)
@@ -98,10 +125,10 @@ def _measure(
     def add(method: str, shares: np.ndarray) -> None:
         results.add_shares(method, shares, truth, scale)
 
-    for method, llm in (("crowdllm", True), ("vae_without_llm", False)):
-        model = CrowdLLM(holdout=holdout, progress=False)
-        model.fit(train, trained if llm else None, seed=seed)
-        add(method, model.shares(test.problems, asked if llm else None, participants=2048, seed=seed))
+    without = replace(CrowdConfig(), use_reference=False)
+    for method, config in (*variants.items(), ("vae_without_llm", without)):
+        model = CrowdLLM(config, holdout=holdout, progress=False).fit(train, trained, seed=seed)
+        add(method, model.shares(test.problems, asked, participants=2048, seed=seed))
     table = every.select(train.problems.index), every.select(test.problems.index)
     name = TABLE_LLM if results.references == PANEL else results.references
     levels = [baselines.reference_level(each.probabilities(name)) for each in table]

@@ -52,3 +52,25 @@ def test_the_study_runs_on_real_people(popquorn_dir, tmp_path, split):
     assert ("independent_histograms" in set(written["method"])) == (split == "participant")
     w1 = written[written["metric"] == "wasserstein1"].set_index("method")["value"]
     assert w1["crowdllm"] < w1["training_marginal"] < w1["uniform"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("guide", "objective"), [("semi_implicit", "predictive"), ("vae", "paper")])
+def test_another_guide_or_objective_is_one_more_row(popquorn_dir, tmp_path, guide, objective):
+    from crowdpyro.studies import offensiveness
+
+    results = offensiveness.run("gpt4", "problem", 1, tmp_path, popquorn_dir.parent, guide=guide, objective=objective)
+    w1 = results[results["metric"] == "wasserstein1"].set_index("method")["value"]
+    assert w1["crowdllm"] < w1["training_marginal"]
+    assert w1[f"crowdllm_{objective}_{guide}"] < w1["training_marginal"]
+
+
+def test_unknown_guides_and_objectives_are_named():
+    from crowdpyro import DataError, ModelError
+    from crowdpyro.studies.offensiveness import variants_of
+
+    assert list(variants_of("vae", "predictive")) == ["crowdllm"]
+    with pytest.raises(DataError, match="objective='mse': give 'predictive' or 'paper'"):
+        variants_of("vae", "mse")
+    with pytest.raises(ModelError, match="guide='flow': give 'vae' or 'semi_implicit'"):
+        variants_of("flow", "predictive")
