@@ -278,6 +278,9 @@ def write_whole(path: str | Path, writer: Callable[[Path], object]) -> Path:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
+        # A writer that itself writes another file whole has said it.
+        if isinstance(error.__cause__, OSError):
+            raise
         why = error.strerror or str(error)
         raise OSError(f"file {str(path)!r} cannot be written ({why}); give another place, or make room.") from error
     finally:

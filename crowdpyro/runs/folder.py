@@ -73,6 +73,8 @@ def fit_run(
     if not overwrite and (out / "model.json").exists() and not checkpoint.path.exists():
         found = _present(out, made_from, options.device)
         if found is not None:
+            # Its files may have moved, or a kill came just before this.
+            options.write(out / OPTIONS)
             say(f"{out} holds this very model already; nothing to do")
             return found
     try:
@@ -90,8 +92,8 @@ def fit_run(
         say(f"going on after epoch {len(saved.numbers['history']['loss'])} from {checkpoint.path}")
     model = CrowdLLM(options.model, device=options.device)
     model.fit(data, references, seed=options.seed, checkpoint=checkpoint)
-    options.write(out / OPTIONS)
     model.save(out)
+    options.write(out / OPTIONS)
     checkpoint.path.unlink(missing_ok=True)
     history = model.history
     said = f"fitted {len(history.loss)} epochs, kept number {history.best_epoch + 1}"

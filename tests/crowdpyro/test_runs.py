@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -434,5 +435,21 @@ def test_a_run_killed_between_its_two_files_is_fitted_again(command, files, left
     assert (code, "another run: seed was 0, is 3" in err) == (2, True)
     assert command(*fit_words(files))[0] == 0
     assert arrays.read_bytes() == whole
+    (files / "RUN" / "run.yaml").write_text("seed: 9\n")
+    assert "nothing to do" in command(*fit_words(files))[1]
+    assert read_yaml(files / "RUN" / "run.yaml")["seed"] == 0
     (files / "RUN" / "model.json").write_text("{")
     assert "holds no readable model" in command(*fit_words(files))[2]
+
+
+def test_a_full_disk_leaves_the_run_as_it_was(command, files, monkeypatch):
+    command(*fit_words(files))
+    before = {path.name: path.read_bytes() for path in (files / "RUN").iterdir()}
+
+    def full(file, text, **how):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    code, _, err = command(*fit_words(files, "--overwrite", "--seed", "3"))
+    assert (code, "model.json' cannot be written (No space left on device); give another place" in err) == (2, True)
+    assert {path.name: path.read_bytes() for path in (files / "RUN").iterdir()} == before

@@ -338,6 +338,8 @@ def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
 
     with pytest.raises(OSError, match="old.csv' cannot be written .No space left on device.; give another place"):
         write_whole(tmp_path / "old.csv", full)
+    with pytest.raises(OSError, match="^file '[^']*inner.csv' cannot be written"):
+        write_whole(tmp_path / "old.csv", lambda file: write_whole(tmp_path / "inner.csv", full))
     with pytest.raises(OSError, match="c.csv' cannot be written"):
         write_whole(tmp_path / "old.csv" / "c.csv", full)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.csv", "old")]
