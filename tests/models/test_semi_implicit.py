@@ -109,6 +109,14 @@ def test_expanding_widens_and_does_not_redraw():
     torch.testing.assert_close(wide.log_prob(z), q.log_prob(z))
     torch.testing.assert_close(wide.mean, q.mean.expand(3, 4))
     assert q.expand(q.batch_shape) is q
+    # Axes before the components' own, such as that of vectorised particles.
+    particles = wide.expand(torch.Size([5, 3, 4]))
+    assert (particles.batch_shape, particles.n_components) == ((5, 3, 4), 6)
+    z = torch.randn(7, 5, 3, 4)
+    torch.testing.assert_close(particles.log_prob(z), wide.log_prob(z))
+    assert particles.rsample(torch.Size([2])).shape == (2, 5, 3, 4)
+    torch.testing.assert_close(particles.mean, q.mean.expand(5, 3, 4))
+    torch.testing.assert_close(particles.variance, q.variance.expand(5, 3, 4))
 
 
 def test_draws_take_components_in_turn():
