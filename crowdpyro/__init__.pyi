@@ -1,4 +1,4 @@
-from . import aggregate, baselines, datasets, inference, metrics, models, plots
+from . import aggregate, baselines, checks, datasets, inference, metrics, models, plots
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
@@ -6,6 +6,7 @@ from .errors import CrowdPyroError, DataError, MissingReferenceError, ModelError
 from .estimator import CrowdLLM
 from .inference.training import FitConfig
 from .llm import FrozenLLM
+from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, parse_scale
 from .references import References
 from .text import load_encoder
@@ -13,6 +14,7 @@ from .text import load_encoder
 __version__: str
 
 __all__ = [
+    "Ballot",
     "Categorical",
     "Continuous",
     "Crowd",
@@ -29,6 +31,7 @@ __all__ = [
     "References",
     "aggregate",
     "baselines",
+    "checks",
     "datasets",
     "inference",
     "load_encoder",

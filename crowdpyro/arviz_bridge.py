@@ -1,8 +1,8 @@
 """The bridge to ArviZ: the one place that knows its groups.
 
 A crowd is one draw of a posterior predictive distribution for every virtual participant, so `chain` has length one,
-`draw` runs over participants, and the variable `y` has one further dimension, `problem`. The humans of
-`observed_data` have dimensions `participant, problem`.
+`draw` runs over participants, and the variable `y` has one further dimension, `problem`, and `option` where answers are
+ballots. The humans of `observed_data` have dimensions `participant, problem`, and likewise.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import xarray as xr
 if TYPE_CHECKING:
     from .crowd import Crowd
     from .data import CrowdData
+    from .inference.posterior import Posterior
 
 
 def to_datatree(crowd: Crowd, observed: CrowdData | None = None) -> xr.DataTree:
@@ -32,13 +33,17 @@ def to_datatree(crowd: Crowd, observed: CrowdData | None = None) -> xr.DataTree:
         What ArviZ 1 reads as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
     """
     problem = crowd.problems
+    # Names of the options of a ballot, a dimension of its own.
+    options = {str(name): crowd.dataset[name].to_numpy() for name in crowd.dataset["response"].dims[2:]}
     answers = xr.DataArray(
         crowd.values()[None],
-        dims=("chain", "draw", "problem"),
-        coords={"chain": [0], "draw": range(crowd.n_participants), "problem": problem},
+        dims=("chain", "draw", "problem", *options),
+        coords={"chain": [0], "draw": range(crowd.n_participants), "problem": problem, **options},
     )
     groups = {"posterior_predictive": xr.Dataset({"y": answers}, attrs=dict(crowd.dataset.attrs))}
-    constants = {name: crowd.dataset[name] for name in crowd.dataset.coords if name not in ("participant", "problem")}
+    constants = {
+        name: crowd.dataset[name] for name in crowd.dataset.coords if name not in ("participant", "problem", "option")
+    }
     constant = xr.Dataset({str(name): value.variable for name, value in constants.items()})
     groups["constant_data"] = constant.assign_coords(problem=problem)
     if observed is not None:
@@ -47,7 +52,15 @@ def to_datatree(crowd: Crowd, observed: CrowdData | None = None) -> xr.DataTree:
         shared = [each for each in problem if each in observed.problems.index]
         humans = Crowd.from_data(observed.select(problems=shared))
         groups["observed_data"] = xr.Dataset(
-            {"y": (("participant", "problem"), humans.values())},
-            coords={"participant": humans.dataset["participant"].to_numpy(), "problem": humans.problems},
+            {"y": (("participant", "problem", *options), humans.values())},
+            coords={"participant": humans.dataset["participant"].to_numpy(), "problem": humans.problems, **options},
         )
     return xr.DataTree.from_dict(groups)
+
+
+def posterior_to_datatree(posterior: Posterior) -> xr.DataTree:
+    """Group `posterior` of the draws of NUTS or of an AutoGuide, dimensions `chain, draw` and one of each site's own.
+
+    ArviZ 1 reads the tree as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
+    """
+    return xr.DataTree.from_dict({"posterior": posterior.to_dataset()})

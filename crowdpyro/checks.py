@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import DataError
+from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Scale
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def posterior_predictive_check(
         People and their answers.
     statistics
         Names (see `crowdpyro.inference.checks.STATISTICS`), or functions of the matrix of answers by name; by default
-        all that are defined on the scale.
+        all that are defined on the scale. Ballots need functions.
     references
         Of problems that are not of training.
     n_crowds
@@ -69,7 +70,7 @@ def posterior_predictive_check(
             )
             yield np.where(absent, np.nan, crowd.values())
 
-    levels = None if isinstance(data.scale, Continuous) else data.scale.values
+    levels = None if isinstance(data.scale, Continuous | Ballot) else data.scale.values
     return bayesian_p_value(
         _defined_on(data.scale) if statistics is None else statistics, crowds(), _values(data), levels=levels
     )
@@ -100,6 +101,11 @@ def loo_pit(
         Draws of each person's noise, even.
     seed
         Of the draws.
+
+    Returns
+    -------
+    Transforms
+        One an answer, in the order of `data.answers`.
     """
     from .inference.pit import loo_pit as transforms
 
@@ -128,6 +134,8 @@ def _defined_on(scale: Scale) -> list[str]:
     """Statistics that mean something on a scale."""
     from .inference.checks import STATISTICS
 
+    if isinstance(scale, Ballot):
+        raise DataError("statistics=None: ballots have none by name; give functions of the array of answers.")
     if isinstance(scale, Categorical):
         return ["share"]
     return [name for name in STATISTICS if not (isinstance(scale, Continuous) and name in ("share", "extremes"))]

@@ -1,4 +1,4 @@
-"""Pictures: answer distributions side by side, and how problems correlate in humans and in a crowd.
+"""Pictures: answer distributions side by side, how problems correlate in humans and in a crowd, uniformity of ranks.
 
 Every function returns a `matplotlib.figure.Figure` that is closed in pyplot, so that a notebook shows it
 once, as the value of its cell, and nothing piles up. Save one with `figure.savefig("name.png")`.
@@ -152,6 +152,78 @@ def correlation_matrices(
             f"Correlation between problems, crowd against humans: RMSE {error:.3f} over {pairs:,} pairs",
             x=0.005, ha="left", fontsize=11, color=_INK,
         )  # fmt: skip
+    return figure
+
+
+def uniformity(counts: npt.ArrayLike, titles: Sequence[str], coverage: float = 0.95) -> Figure:
+    """ECDF of ranks or of probability integral transforms less that of uniform ones, a panel a quantity.
+
+    Parameters
+    ----------
+    counts
+        Values in equal bins, shape `(n_quantities, n_bins)`, such as `Calibration.counts()` or `[Transforms.counts()]`.
+    titles
+        Names of the quantities, at most nine.
+    coverage
+        Chance that a whole line stays in its grey band when values are uniform (see `inference.ecdf_band`).
+
+    Returns
+    -------
+    Figure
+        Three panels a row, one scale for all; a line that leaves its band is orange. A hump says that values are low, a
+        hollow that they are high, a hump before a hollow that they crowd at the ends: draws too narrow.
+
+    Raises
+    ------
+    DataError
+        Unless there are one to nine quantities with two bins or more, with one title and some value each.
+    """
+    from .inference.uniformity import ecdf_band
+
+    count = np.asarray(counts, dtype=np.int64)
+    if count.ndim != 2 or len(count) != len(titles) or not 1 <= len(count) <= _MAX_ITEMS or count.shape[1] < 2:
+        raise DataError(f"counts have shape {count.shape}, titles length {len(titles)}; give one to {_MAX_ITEMS} rows.")
+    total = count.sum(axis=1)
+    if (total == 0).any():
+        raise DataError(f"counts: {titles[int(total.argmin())]!r} has no value; drop it.")
+    n_items, n_bins = count.shape
+    points = np.arange(n_bins + 1) / n_bins
+    below = np.pad(count.cumsum(axis=1), ((0, 0), (1, 0)))
+    bands = [[np.r_[0, end, n] for end in ecdf_band(int(n), n_bins, coverage)] for n in total]
+    drawn = np.concatenate([below[:, None], np.array(bands)], axis=1) / total[:, None, None] - points
+    limit = float(np.abs(drawn).max())
+    tick = float(f"{0.7 * limit:.1g}")
+    n_columns = min(3, n_items)
+    n_rows = -(-n_items // n_columns)
+    with _figure(max(4.8, 3.3 * n_columns), 0.75 + 2.2 * n_rows) as figure:
+        panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False, gridspec_kw={"wspace": 0.06})
+        for item, panel in enumerate(panels.ravel()):
+            if item >= n_items:
+                panel.set_visible(False)
+                continue
+            line, low, high = drawn[item]
+            inside = bool(((line >= low) & (line <= high)).all())
+            panel.fill_between(points, low, high, color=_RULE, lw=0)
+            colour = _SERIES[2][1] if inside else _SERIES[1][1]
+            panel.plot(points, line, color=colour, lw=1.6, marker="o", ms=2.5)
+            panel.axhline(0.0, color=_QUIET, lw=0.6)
+            panel.set_title(
+                _wrapped(titles[item], lines=1), loc="left", fontsize=8.5, color=_INK, pad=5, parse_math=False
+            )
+            panel.set_xlim(0, 1)
+            panel.set_ylim(-1.08 * limit, 1.08 * limit)
+            panel.set_yticks([-tick, 0, tick])
+            # Below the last panel of each column, the outer labels turned inwards so that panels' do not meet.
+            panel.tick_params(labelsize=8, colors=_QUIET, length=0, labelbottom=item + n_columns >= n_items)
+            panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            for label, side in zip(panel.get_xticklabels(), ("left", "center", "right"), strict=False):
+                label.set_horizontalalignment(side)
+            panel.spines[:].set_visible(False)
+        figure.supxlabel("rank or transform, from 0 to 1", fontsize=8.5, color=_QUIET)
+        figure.supylabel("ECDF less the uniform one", fontsize=8.5, color=_QUIET)
+        n = f"{total.min():,}" if total.min() == total.max() else f"{total.min():,} to {total.max():,}"
+        note = f"Grey: where the whole line of {n} uniform values stays with chance {coverage:g}"
+        figure.suptitle(_wrapped(note, 50 * n_columns, 2), x=0.005, ha="left", fontsize=9.5, color=_INK)
     return figure
 
 

@@ -107,7 +107,8 @@ def bayesian_p_value(
     replicated
         Matrices drawn from the model, each of `observed`'s shape; an iterator is read once, a matrix at a time.
     observed
-        Answers in the unit of the response (codes of labels), shape `(n_participants, n_problems)`, NaN where absent.
+        Answers in the unit of the response (codes of labels), shape `(n_participants, n_problems)`, of ballots
+        `(n_participants, n_problems, n_options)`, for functions of one's own; NaN where absent.
     levels
         All that an answer may be, in order; needed for `share` and `extremes`.
 
@@ -129,9 +130,9 @@ def bayesian_p_value(
     array([0.02])
     """
     answers = np.asarray(observed, dtype=float)
-    if answers.ndim != 2:
+    if answers.ndim not in (2, 3):
         raise DataError(f"observed has shape {answers.shape}; give (n_participants, n_problems).")
-    chosen = _chosen(statistic, None if levels is None else np.asarray(levels, dtype=float))
+    chosen = _chosen(statistic, None if levels is None else np.asarray(levels, dtype=float), answers.ndim == 3)
     absent = np.isnan(answers)
     first = {name: np.asarray(function(answers), dtype=float) for name, function in chosen.items()}
     rows = []
@@ -227,14 +228,17 @@ def _means(answers: FloatArray, axis: int) -> FloatArray:
     return means
 
 
-def _chosen(statistic: Any, levels: FloatArray | None) -> dict[str, Statistic]:
+def _chosen(statistic: Any, levels: FloatArray | None, ballots: bool) -> dict[str, Statistic]:
     """Functions of the matrix alone, by name."""
     if isinstance(statistic, str):
         statistic = [statistic]
     elif callable(statistic):
         statistic = {getattr(statistic, "__name__", "statistic"): statistic}
     named = dict(statistic) if isinstance(statistic, Mapping) else {name: name for name in statistic}
-    return {name: function if callable(function) else _named(function, levels) for name, function in named.items()}
+    own = {name: function for name, function in named.items() if callable(function)}
+    if ballots and len(own) < len(named):
+        raise DataError("observed holds ballots, which have no statistics by name; give functions of the array.")
+    return {name: own[name] if name in own else _named(function, levels) for name, function in named.items()}
 
 
 def _named(name: str, levels: FloatArray | None) -> Statistic:

@@ -117,8 +117,8 @@ def _tails(counts: IntArray, n: int, points: FloatArray) -> FloatArray:
 
 def _band(n: int, points: FloatArray, level: float) -> tuple[IntArray, IntArray]:
     """Counts whose tail is above `level`."""
-    low = stats.binom.ppf(level / 2, n, points).astype(np.int64)
-    high = n - stats.binom.ppf(level / 2, n, 1 - points).astype(np.int64)
+    low = np.asarray(stats.binom.ppf(level / 2, n, points), dtype=np.int64)
+    high = n - np.asarray(stats.binom.ppf(level / 2, n, 1 - points), dtype=np.int64)
     # ppf includes a count whose tail is exactly level / 2.
     low += stats.binom.cdf(low, n, points) <= level / 2
     high -= stats.binom.sf(high - 1, n, points) <= level / 2

@@ -112,6 +112,21 @@ def test_names_never_overlap(n: int, groups: list[str] | None) -> None:
     assert overlapping_texts(figure) == []
 
 
+def test_a_line_that_leaves_its_band_is_told_by_its_colour() -> None:
+    rng = np.random.default_rng(1)
+    even, narrow = rng.multinomial(800, np.full(20, 0.05)), rng.multinomial(800, np.r_[0.1, np.full(18, 0.8 / 18), 0.1])
+    figure = plots.uniformity([even, narrow], ["theta", "eps[0]"])
+    lines = [panel.lines[0] for panel in figure.axes]
+    assert lines[0].get_color() != lines[1].get_color()
+    np.testing.assert_allclose(lines[0].get_ydata()[1:-1], even.cumsum()[:-1] / 800 - np.arange(1, 20) / 20)
+    assert [line.get_ydata()[[0, -1]].tolist() for line in lines] == [[0.0, 0.0]] * 2
+    assert "800 uniform values stays with chance 0.95" in figure.get_suptitle()
+    assert overlapping_texts(figure) == []
+    many = plots.uniformity(rng.multinomial(90, np.full(10, 0.1), size=7), [f"eps[{k}]" for k in range(7)], 0.9)
+    assert sum(panel.get_visible() for panel in many.axes) == 7
+    assert overlapping_texts(many) == []
+
+
 def test_figures_are_closed_and_can_be_saved() -> None:
     import matplotlib.pyplot as plt
 
@@ -137,6 +152,10 @@ def test_wrong_shapes_are_named() -> None:
         plots.answer_distributions(*[np.empty((0, 5))] * 3, [], LABELS)
     with pytest.raises(DataError, match="labels has length 2"):
         plots.correlation_matrices(correlations(3, 0), correlations(3, 1), ["a", "b"])
+    with pytest.raises(DataError, match="titles length 2; give one to 9 rows"):
+        plots.uniformity([[3, 4]], ["a", "b"])
+    with pytest.raises(DataError, match="'b' has no value"):
+        plots.uniformity([[3, 4], [0, 0]], ["a", "b"])
     with pytest.raises(DataError, match="groups 2"):
         plots.correlation_matrices(correlations(3, 0), correlations(3, 1), ["a", "b", "c"], [1, 2])
     with pytest.raises(DataError, match="square"):

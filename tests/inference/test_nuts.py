@@ -11,6 +11,7 @@ import torch
 from pyro import poutine
 
 from crowdpyro import ModelError
+from crowdpyro.arviz_bridge import posterior_to_datatree
 from crowdpyro.inference import LiftedCrowd, Posterior, approximate_posterior, sample_posterior
 from crowdpyro.models import JointModel
 
@@ -164,6 +165,19 @@ def test_summaries_are_those_of_independent_draws():
     dataset = posterior.to_dataset()
     assert dataset["b"].dims == ("chain", "draw", "b_dim_0", "b_dim_1")
     assert dataset["a"].shape == (4, 1000)
+
+
+def test_arviz_reads_the_posterior():
+    arviz = pytest.importorskip("arviz")
+    if not hasattr(arviz, "InferenceData"):
+        pytest.skip("ArviZ 1 reads the tree as it is")
+    posterior = Posterior({"b": np.random.default_rng(0).normal(size=(2, 500, 3))})
+    data = arviz.InferenceData.from_datatree(posterior_to_datatree(posterior))
+    summary = arviz.summary(data, round_to="none")
+    np.testing.assert_allclose(summary["mean"], posterior.mean()["b"])
+    # Rank-normalised there, plain here: alike for normal draws.
+    np.testing.assert_allclose(summary["r_hat"], posterior.r_hat()["b"], atol=0.01)
+    np.testing.assert_allclose(summary["ess_bulk"], posterior.ess()["b"], rtol=0.2)
 
 
 def test_what_cannot_be_sampled_is_named(answered, linear_gaussian, ordinal):
