@@ -30,7 +30,7 @@ def posterior_predictive_check(
     statistics: Sequence[str] | Mapping[str, str | Statistic] | None = None,
     references: References | None = None,
     *,
-    n_crowds: int = 200,
+    n_crowds: int = 500,
     seed: int = 0,
 ) -> PredictiveCheck:
     """Statistics of people beside those of crowds with the same profiles, problems and absences.
@@ -47,7 +47,8 @@ def posterior_predictive_check(
     references
         Of problems that are not of training.
     n_crowds
-        Crowds to recruit: the smallest p-value is 2 / (1 + n_crowds).
+        Crowds to recruit. The smallest p-value is 2 / (1 + n_crowds), and that times the number of statistics after
+        Holm's adjustment: 500 leave twelve statistics below .05.
     seed
         Equal seeds give equal crowds.
 

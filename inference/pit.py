@@ -48,7 +48,8 @@ class Transforms:
     u
         Shape `(n_answers,)`, in the batch's order.
     ess
-        Effective number of draws behind each, shape `(n_answers,)`; distrust those below some 50.
+        Effective number of draws behind each, shape `(n_answers,)`; distrust those below some 50. Infinite where people
+        have no noise to draw.
     given
         What of the same person's answers each prediction knew.
     """
@@ -131,6 +132,8 @@ def loo_pit(
             log_u = _below(answer, batch.given, v).log()
             below = torch.cat([below, log_w + log_u]).logsumexp(0, keepdim=True)
         u, ess = (below - total)[0].exp().clamp(0, 1), (2 * total - squares)[0].exp()
+    if not model.n_eps:
+        ess = torch.full_like(ess, torch.inf)
     return Transforms(u.double().cpu().numpy(), ess.double().cpu().numpy(), given)
 
 
