@@ -15,6 +15,7 @@ import xarray as xr
 from .aggregate import aggregate
 from .data import CrowdData
 from .errors import DataError
+from .models.ballot import Ballot
 from .models.scales import Continuous, Scale, scale_from_dict, scale_to_dict
 from .tables import write_whole
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 _ABSENT = -1
+_DIMS = ("participant", "problem", "option")
 _SUFFIXES = (".nc", ".csv", ".csv.gz", ".parquet")
 
 
@@ -34,16 +36,21 @@ class Crowd:
     ----------
     dataset
         Dimensions `participant, problem`; variable `response`: int8 codes with -1 for "did not take part" on
-        discrete scales (int16 above 126 levels), float32 with NaN otherwise. Coordinates: problem texts, traits as
-        `profile_NAME`. Attributes: scale, source (`synthetic` or `human`), seed, decision, reference, versions.
+        discrete scales (int16 above 126 levels), float32 with NaN otherwise. Ballots have a third dimension, `option`.
+        Coordinates: problem texts, traits as `profile_NAME`. Attributes: scale, source (`synthetic` or `human`), seed,
+        decision, reference, versions.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
-        if "response" not in dataset or dataset["response"].dims != ("participant", "problem"):
+        if "response" not in dataset or dataset["response"].dims[:2] != _DIMS[:2]:
             raise DataError("dataset lacks a variable 'response' over (participant, problem); open a crowd's file.")
         if "scale" not in dataset.attrs:
             raise DataError("dataset lacks the attribute 'scale'; open a crowd's file.")
         self.dataset = dataset
+        if dataset["response"].dims != _DIMS[: 2 + isinstance(self.scale, Ballot)]:
+            raise DataError(
+                f"variable 'response' is over {dataset['response'].dims} on {self.scale}; open a crowd's file."
+            )
 
     @classmethod
     def from_matrix(
@@ -61,7 +68,7 @@ class Crowd:
         Parameters
         ----------
         matrix
-            Shape `(n_participants, n_problems)`, NaN where somebody did not take part.
+            Shape `(n_participants, n_problems)`, of ballots `(..., n_options)`, NaN where somebody did not take part.
         scale
             What an answer may be.
         problems, participants
@@ -72,10 +79,12 @@ class Crowd:
             Numbers and strings to record.
         """
         values = np.asarray(matrix, dtype=np.float32)
-        if values.shape != (len(participants), len(problems)):
-            raise DataError(f"matrix has shape {values.shape}; expected {(len(participants), len(problems))}.")
+        expected = (len(participants), len(problems), *((scale.n_levels,) if isinstance(scale, Ballot) else ()))
+        if values.shape != expected:
+            raise DataError(f"matrix has shape {values.shape}; expected {expected}.")
         if not isinstance(scale, Continuous) and attrs.get("decision", "draw") == "draw":
-            kind = np.int8 if scale.n_levels < np.iinfo(np.int8).max else np.int16
+            highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
+            kind = np.min_scalar_type(-max(highest, 1) - 1)
             response: npt.NDArray[Any] = np.where(np.isnan(values), _ABSENT, values).astype(kind)
         else:
             response = values
@@ -83,6 +92,8 @@ class Crowd:
             "participant": np.asarray(participants.index),
             "problem": np.asarray(problems.index),
         }
+        if isinstance(scale, Ballot):
+            coords["option"] = np.asarray(scale.options, dtype=str)
         if "text" in problems.columns:
             coords["text"] = ("problem", problems["text"].to_numpy(dtype=str))
         for name, column in participants.items():
@@ -97,7 +108,7 @@ class Crowd:
             "crowdpyro_version": importlib.metadata.version("crowdpyro"),
             **{name: value for name, value in attrs.items() if value is not None},
         }
-        return cls(xr.Dataset({"response": (("participant", "problem"), response)}, coords, recorded))
+        return cls(xr.Dataset({"response": (_DIMS[: response.ndim], response)}, coords, recorded))
 
     @classmethod
     def from_data(cls, data: CrowdData) -> Crowd:
@@ -136,15 +147,15 @@ class Crowd:
         return index
 
     def codes(self) -> FloatArray:
-        """Codes or values, shape `(n_participants, n_problems)`, NaN where somebody did not take part."""
+        """Codes, values or ballots, `(n_participants, n_problems, ...)`, NaN where somebody did not take part."""
         raw = self.dataset["response"].to_numpy()
         values = raw.astype(float)
         return np.where(raw == _ABSENT, np.nan, values) if np.issubdtype(raw.dtype, np.integer) else values
 
     def values(self) -> FloatArray:
-        """Answers in the unit of the response (codes on a categorical scale), NaN where absent."""
+        """Answers in the unit of the response (codes on a categorical scale, votes or points), NaN where absent."""
         codes = self.codes()
-        if isinstance(self.scale, Continuous) or self._expected:
+        if isinstance(self.scale, Continuous | Ballot) or self._expected:
             return codes
         return np.where(np.isnan(codes), np.nan, self.scale.values[np.nan_to_num(codes).astype(int)])
 
@@ -153,16 +164,24 @@ class Crowd:
         return bool(np.issubdtype(self.dataset["response"].dtype, np.floating))
 
     def counts(self) -> FloatArray:
-        """How often each level was given to each problem, shape `(n_problems, n_levels)`."""
+        """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points."""
         if isinstance(self.scale, Continuous) or self._expected:
             raise DataError("counts need drawn answers on a discrete scale; these are numbers.")
+        if isinstance(self.scale, Ballot):
+            return np.asarray(np.nansum(self.codes(), axis=0))
         codes = self.dataset["response"].to_numpy()
         return np.stack([(codes == level).sum(axis=0) for level in range(self.scale.n_levels)], axis=1).astype(float)
 
     def shares(self) -> FloatArray:
-        """Share of each level among those who took part, shape `(n_problems, n_levels)`, NaN where nobody did."""
+        """Share of each level among those who took part, shape `(n_problems, n_levels)`, NaN where nobody did.
+
+        Of ballots, the mean votes or points of each option: under `approval` and `choose`, the share of voters.
+        """
         counts = self.counts()
-        total = counts.sum(axis=1, keepdims=True)
+        if isinstance(self.scale, Ballot):
+            total = (~np.isnan(self.codes()[..., 0])).sum(axis=0)[:, None]
+        else:
+            total = counts.sum(axis=1, keepdims=True)
         return np.where(total > 0, counts / np.maximum(total, 1), np.nan)
 
     def correlation(self, min_pairs: int = 10) -> pd.DataFrame:
@@ -177,7 +196,17 @@ class Crowd:
         -------
         DataFrame
             Shape `(n_problems, n_problems)`.
+
+        Raises
+        ------
+        DataError
+            On ballots, which are several numbers each.
         """
+        if isinstance(self.scale, Ballot):
+            raise DataError(
+                "correlation: a ballot is a number an option, so that two problems have no one correlation; take "
+                "numpy.corrcoef of columns of values()."
+            )
         values = self.values()
         there = (~np.isnan(values)).astype(float)
         centred = np.nan_to_num(values - np.nanmean(values) if there.any() else values)
@@ -192,9 +221,15 @@ class Crowd:
         correlation = np.where(good, (cross - mean * mean.T) / np.where(good, scale, 1.0), np.nan)
         return pd.DataFrame(correlation, index=self.problems, columns=self.problems)
 
-    def aggregate(self, method: str = "mean", *, seed: int = 0) -> pd.Series:
-        """One answer a problem: `mean`, `median` or `majority`, in the unit of the response (see `aggregate`)."""
+    def aggregate(self, method: str = "mean", *, seed: int = 0) -> pd.Series | pd.DataFrame:
+        """One answer a problem: `mean`, `median` or `majority`, in the unit of the response (see `aggregate`).
+
+        Of ballots, `mean` is a frame of the mean votes or points, one column an option, and `majority` the option with
+        the most of them, ties broken at random by the seed: the winner by approval, plurality, Borda count or points.
+        """
         scale = self.scale
+        if isinstance(scale, Ballot):
+            return self._elected(scale, method, seed)
         if method == "majority" and not isinstance(scale, Continuous) and not self._expected:
             codes = aggregate(self.codes(), "majority", n_levels=scale.n_levels, seed=seed)
             known = ~np.isnan(codes)
@@ -208,16 +243,39 @@ class Crowd:
             raise DataError("method='majority' needs drawn answers on a discrete scale; give 'mean' or 'median'.")
         return pd.Series(aggregate(self.values(), method, seed=seed), index=self.problems, name=method)
 
+    def _elected(self, scale: Ballot, method: str, seed: int) -> pd.Series | pd.DataFrame:
+        """Aggregates of ballots."""
+        values = self.codes()
+        there = ~np.isnan(values[..., 0])
+        mean = np.where(there[..., None], values, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)[:, None]
+        mean[~there.any(axis=0)] = np.nan
+        if method == "mean":
+            return pd.DataFrame(mean, index=self.problems, columns=pd.Index(scale.options, name="option"))
+        if method != "majority":
+            raise DataError(f"method={method!r}: ballots have no {method}; give 'mean' or 'majority'.")
+        # One ballot more or less is at least 1 / n, so that a smaller draw breaks ties and nothing else.
+        ties = np.random.default_rng(seed).random(mean.shape) * 1e-6
+        winner = (np.nan_to_num(mean) + ties).argmax(axis=1)
+        elected = np.where(there.any(axis=0), np.asarray(scale.options, dtype=object)[winner], np.nan)
+        return pd.Series(elected, index=self.problems, name="majority")
+
     def to_frame(self) -> pd.DataFrame:
-        """Long frame `participant, problem, response, source`, one row an answer, with the traits beside."""
-        codes = self.codes()
-        person, problem = np.nonzero(~np.isnan(codes))
+        """Long frame `participant, problem, response, source`, one row an answer, with the traits beside.
+
+        A ballot is its text. An expected ballot is none: instead of `response` there is `mean_OPTION` for each option.
+        """
+        codes, scale = self.codes(), self.scale
+        person, problem = np.nonzero(~np.isnan(codes if codes.ndim == 2 else codes[..., 0]))
         given = codes[person, problem]
+        if isinstance(scale, Ballot) and self._expected:
+            answers = {f"mean_{option}": given[:, k] for k, option in enumerate(scale.options)}
+        else:
+            answers = {"response": given if self._expected else scale.decode(given)}
         frame = pd.DataFrame(
             {
                 "participant": self.dataset["participant"].to_numpy()[person],
                 "problem": self.dataset["problem"].to_numpy()[problem],
-                "response": given if self._expected else self.scale.decode(given),
+                **answers,
                 "source": self.dataset.attrs.get("source", "unknown"),
             }
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError
+from .models.ballot import EMPTY, Ballot
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
 from .tables import (
@@ -54,7 +55,7 @@ class CrowdData:
     problem_code, participant_code
         Row of each answer in `problems` and `participants`, shape `(n_answers,)`.
     response
-        Codes (discrete scales) or values, shape `(n_answers,)`.
+        Codes (discrete scales) or values, shape `(n_answers,)`; of ballots one number an option, `(n_answers, M)`.
     report
         What was filled, dropped or assumed.
     """
@@ -82,7 +83,8 @@ class CrowdData:
         Parameters
         ----------
         responses
-            Columns `problem, participant, response` (or `task, worker, label`); an empty response is no answer.
+            Columns `problem, participant, response` (or `task, worker, label`); an empty response is no answer. A
+            ballot is one text, such as `A|C` (see `crowdpyro.models.ballot`).
         problems
             Columns `problem, text` and any covariates.
         participants
@@ -158,10 +160,10 @@ class CrowdData:
     ) -> CrowdData:
         """`from_frames` on files, `.csv`, `.csv.gz` or `.parquet`; see `read_table` for what a spreadsheet may write.
 
-        Of a trait, the text "None" is a level, as of a religion; an empty cell, "NA" or "null" is a missing value.
+        Of a trait, the text "None" is a level, as of a religion, and of an approval ballot it approves nothing; an
+        empty cell, "NA" or "null" is a missing value.
         """
-        labels = () if isinstance(scale, Continuous) else scale.labels
-        answers = read_table(responses, labels)
+        answers = read_table(responses, answer_words(scale))
         people = None if participants is None else read_table(participants, _TRAITS)
         return cls.from_frames(answers, read_table(problems), people, scale=scale, missing_profile=missing_profile)
 
@@ -192,16 +194,20 @@ class CrowdData:
         )
 
     def matrix(self) -> FloatArray:
-        """Codes or values, shape `(n_participants, n_problems)`, NaN where there is no answer."""
-        matrix = np.full((self.n_participants, self.n_problems), np.nan)
+        """Codes or values, shape `(n_participants, n_problems)`, of ballots one more axis, NaN where no answer is."""
+        matrix = np.full((self.n_participants, self.n_problems, *self.response.shape[1:]), np.nan)
         matrix[self.participant_code, self.problem_code] = self.response
         return matrix
 
     def counts(self) -> FloatArray:
-        """How often each level was given to each problem, shape `(n_problems, n_levels)`."""
+        """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points."""
         if isinstance(self.scale, Continuous):
             raise DataError("counts need a discrete scale; continuous answers have no levels.")
         n_levels = self.scale.n_levels
+        if isinstance(self.scale, Ballot):
+            totals = np.zeros((self.n_problems, n_levels))
+            np.add.at(totals, self.problem_code, self.response)
+            return totals
         cell = self.problem_code * n_levels + self.response.astype(np.int64)
         return np.bincount(cell, minlength=self.n_problems * n_levels).reshape(-1, n_levels).astype(float)
 
@@ -285,6 +291,14 @@ class CrowdData:
             participant_code=person[order],
             response=self.response[order],
         )
+
+
+def answer_words(scale: Scale) -> tuple[str, ...]:
+    """Texts that are answers on this scale, even where a table would take them for an empty cell."""
+    if isinstance(scale, Continuous):
+        return ()
+    nothing = (EMPTY.capitalize(),) if isinstance(scale, Ballot) and scale.rule == "approval" else ()
+    return (*scale.labels, *nothing)
 
 
 def read_problems(path: str | Path) -> pd.DataFrame:

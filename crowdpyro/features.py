@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError, MissingReferenceError, ModelError
+from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Scale
 from .references import References
 from .tables import shown
@@ -44,7 +45,7 @@ class ProblemFeatures:
     text
         Fitted text components; None without text.
     fallback
-        y_ref (or log probabilities) of a model without references: the middle of the training answers.
+        y_ref (or log weights) of a model without references: the middle of the training answers.
     """
 
     scale: Scale
@@ -70,6 +71,10 @@ class ProblemFeatures:
         if isinstance(scale, Categorical):
             share = np.bincount(response.astype(int), minlength=scale.n_levels) + 1.0
             fallback = np.log(share / share.sum())
+        elif isinstance(scale, Ballot):
+            # As if one more ballot had been spread evenly; of approvals, one for and one against.
+            votes = response.sum(axis=0) + (1.0 if scale.total is None else scale.total / scale.n_levels)
+            fallback = _log_weights(votes / (len(response) + 2.0 if scale.total is None else votes.sum()), scale)
         else:
             fallback = np.array(np.mean(np.asarray(scale.decode(response), dtype=float)))
         names = () if references is None else references.names
@@ -91,12 +96,11 @@ class ProblemFeatures:
         return features, self.reference(references, len(problems)).astype(np.float32)
 
     def reference(self, references: References | None, n_problems: int) -> FloatArray:
-        """y_ref in the unit of the response, or option log probabilities on a categorical scale."""
+        """y_ref in the unit of the response, or log weights of the options: labels, and those of a ballot."""
         if references is None:
             return np.broadcast_to(self.fallback, (n_problems, *self.fallback.shape)).copy()
-        if isinstance(self.scale, Categorical):
-            probs = np.mean([source.base() for source in references], axis=0)
-            return np.asarray(np.log(np.maximum(probs, _FLOOR)))
+        if isinstance(self.scale, Categorical | Ballot):
+            return _log_weights(np.mean([source.base() for source in references], axis=0), self.scale)
         return references.expected()
 
     def _check(self, references: References | None, problems: pd.DataFrame) -> References | None:
@@ -135,6 +139,14 @@ class ProblemFeatures:
             saved = {k.removeprefix("text."): v for k, v in arrays.items() if k.startswith("text.")}
             text = TextComponents.from_state({**settings["text"], **saved})
         return cls(scale, tuple(settings["sources"]), arrays["centre"], settings["norm"], text, arrays["fallback"])
+
+
+def _log_weights(probs: FloatArray, scale: Scale) -> FloatArray:
+    """Log probabilities of the options; of approvals, which exclude each other in nothing, log odds."""
+    if isinstance(scale, Ballot) and scale.rule == "approval":
+        probs = probs.clip(_FLOOR, 1 - _FLOOR)
+        return np.asarray(np.log(probs) - np.log1p(-probs))
+    return np.asarray(np.log(np.maximum(probs, _FLOOR)))
 
 
 def _reference_columns(references: References | None, scale: Scale, n_problems: int) -> FloatArray:

@@ -13,7 +13,7 @@ from .config import CrowdConfig
 from .data import CrowdData
 from .features import ProblemFeatures
 from .inference.history import FitHistory
-from .models.scales import Categorical, Scale
+from .models.scales import Continuous, Ordinal, Scale
 from .parts import OWN, Parts
 from .profiles import ProfileEncoder
 
@@ -113,7 +113,7 @@ def build(
 ) -> Fitted:
     """The untrained model; the caller has seeded."""
     spread = 1.0
-    if not isinstance(data.scale, Categorical):
+    if isinstance(data.scale, Ordinal | Continuous):
         spread = float(np.std(np.asarray(data.scale.decode(data.response), dtype=float))) or 1.0
     model, guide = build_model(
         data.scale,

@@ -137,7 +137,8 @@ class FrozenLLM:
         problems
             Frame indexed by problem (or with a column `problem`) with a column `text`.
         scale
-            `Ordinal` or `Categorical`; its labels are the options.
+            `Ordinal`, `Categorical` or `Ballot`; its labels are the options. Of a ballot, the LLM is asked for the one
+            option that it prefers.
         question
             What is asked about each text. Say here what the levels of a rating mean.
         personas

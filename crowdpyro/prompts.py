@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from .models.ballot import Ballot
 from .models.errors import DataError
 from .models.scales import Categorical, Ordinal
 
@@ -19,14 +20,14 @@ PLAIN_PROMPT = '{persona}{question}\n{options}\n\n"{text}"\nAnswer:'
 CHAT_PROMPT = '{persona}{question}\n\n"{text}"\n\n{options} Reply with the answer alone.'
 
 
-def default_question(scale: Ordinal | Categorical) -> str:
+def default_question(scale: Ordinal | Categorical | Ballot) -> str:
     """Ask what the caller did not: a rating within the scale's range, or just an answer."""
     if isinstance(scale, Ordinal):
         return f"How would you rate this, from {scale.labels[0]} (lowest) to {scale.labels[-1]} (highest)?"
     return "Which answer would you give?"
 
 
-def option_line(scale: Ordinal | Categorical) -> str:
+def option_line(scale: Ordinal | Categorical | Ballot) -> str:
     """List the options in one sentence, for `{options}`."""
     return f"Choose one {'number' if isinstance(scale, Ordinal) else 'answer'}: {', '.join(scale.labels)}."
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError
+from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale
 from .tables import close_match, folded_names, require_columns, require_rows, row_of, shown
 
@@ -138,12 +139,27 @@ def _values(
         values = np.full((*shape, int(draw.max(initial=0)) + 1), np.nan)
         values[cell[0][good], cell[1][good], draw] = answers[good]
         return values, int((~good).sum())
+    if isinstance(scale, Ballot):
+        return _ballot_shares(rows["answer"], cell, shape, scale)
     codes = _level_codes(rows["answer"], scale)
     good = codes >= 0
     counts = np.zeros((*shape, scale.n_levels))
     np.add.at(counts, (cell[0][good], cell[1][good], codes[good]), 1.0)
     total = counts.sum(axis=-1, keepdims=True)
     return np.where(total > 0, counts / np.maximum(total, 1.0), np.nan), int((~good).sum())
+
+
+def _ballot_shares(
+    answers: pd.Series, cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], shape: tuple[int, int], scale: Ballot
+) -> tuple[FloatArray, int]:
+    """Each option's share of the votes or points of the ballots drawn, or how often it was approved."""
+    good = answers.notna().to_numpy(copy=True)
+    good[good] = scale.valid(answers[good].to_numpy())
+    ballots = scale.encode(answers[good].to_numpy())
+    total, count = np.zeros((*shape, scale.n_levels)), np.zeros((*shape, 1))
+    np.add.at(total, (cell[0][good], cell[1][good]), ballots)
+    np.add.at(count, (cell[0][good], cell[1][good]), scale.total or 1.0)
+    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan), int((~good).sum())
 
 
 def _probability_columns(
@@ -174,18 +190,31 @@ def _probability_columns(
         )
     probs = np.stack([_number_column(rows[column], column, row_names) for column in columns], axis=1)
     absent = np.asarray(np.isnan(probs).all(axis=1))
-    wrong = ~absent & ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, atol=1e-4))
+    wrong = ~absent & ~are_probabilities(probs, scale)
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         where, held = row_of(row_names, rows.index[place]), np.round(probs[place], 4).tolist()
         raise DataError(
-            f"columns {columns[0]!r} to {columns[-1]!r}: {where} holds {held}, which are not probabilities that sum to "
-            "one; correct them or leave all of them empty."
+            f"columns {columns[0]!r} to {columns[-1]!r}: {where} holds {held}, which are not "
+            f"probabilities{summing(scale)}; correct them or leave all of them empty."
         )
     values = np.full((*shape, scale.n_levels), np.nan)
-    total = probs.sum(axis=1, keepdims=True)
+    total = probs.sum(axis=1, keepdims=True) if summing(scale) else 1.0
     values[cell] = probs / np.where(absent[:, None], 1.0, total)
     return values, int(absent.sum())
+
+
+def are_probabilities(values: FloatArray, scale: Scale) -> npt.NDArray[np.bool_]:
+    """Which rows, along the last axis, are probabilities of the levels; NaN rows are not."""
+    within = (values >= 0).all(axis=-1)
+    if not summing(scale):
+        return np.asarray(within & (values <= 1).all(axis=-1))
+    return np.asarray(within & np.isclose(values.sum(axis=-1), 1.0, atol=1e-4))
+
+
+def summing(scale: Scale) -> str:
+    """What is asked of the probabilities beyond being some; nothing where options are approved one by one."""
+    return "" if isinstance(scale, Ballot) and scale.rule == "approval" else " that sum to one"
 
 
 def _number_column(column: pd.Series, name: str, row_names: pd.Index) -> FloatArray:

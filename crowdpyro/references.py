@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .data import answer_words
 from .errors import DataError, MissingReferenceError
-from .models.scales import Categorical, Continuous, Scale
-from .reference_table import ZERO_SHOT, Kind, mean_of_known, parse
+from .models.ballot import Ballot
+from .models.scales import Categorical, Continuous, Ordinal, Scale
+from .reference_table import ZERO_SHOT, Kind, are_probabilities, mean_of_known, parse, summing
 from .tables import id_hint, read_table, shown, write_whole
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -37,7 +39,8 @@ class ReferenceSource:
     personas
         Names of the personas, `""` for zero-shot; participants' ids when `kind` is `participant`.
     values
-        Discrete scales: option probabilities, shape `(n_problems, n_personas, n_levels)`, each row summing to one.
+        Discrete scales: option probabilities, shape `(n_problems, n_personas, n_levels)`, each row summing to one
+        unless options are approved one by one; of ballots, each option's share of the votes or points.
         Continuous: draws, shape `(n_problems, n_personas, n_draws)`, NaN after the last where there are fewer. NaN
         where missing.
     kind
@@ -117,7 +120,7 @@ class References:
             raise DataError("sources differ in their problems; join them with References.panel.")
         if not isinstance(self.scale, Continuous):
             for source in self.sources:
-                _require_distributions(source, self.scale.labels)
+                _require_distributions(source, self.scale)
 
     @classmethod
     def from_frame(
@@ -136,8 +139,8 @@ class References:
         ----------
         frame
             Columns `problem`, optionally `model` and `persona` or `participant`, and either `answer` (one row a
-            draw; probabilities are the draws' relative frequencies) or one column `p_LABEL` a level. An answer that
-            is empty or outside the scale is missing, and counted in the report.
+            draw; probabilities are the draws' relative frequencies) or one column `p_LABEL` a level, `p_OPTION` an
+            option of a ballot. An answer that is empty or outside the scale is missing, and counted in the report.
         scale, name, revision, prompt, temperature
             Where the answers come from; the columns `model`, and `revision`, `prompt`, `temperature` where they hold
             one value for a model, win.
@@ -148,8 +151,7 @@ class References:
     @classmethod
     def read(cls, path: str | Path, *, scale: Scale, **where: str) -> References:
         """`from_frame` on a `.csv`, `.csv.gz` or `.parquet` file."""
-        labels = () if isinstance(scale, Continuous) else scale.labels
-        return cls.from_frame(read_table(path, labels), scale=scale, **where)  # type: ignore[arg-type]
+        return cls.from_frame(read_table(path, answer_words(scale)), scale=scale, **where)  # type: ignore[arg-type]
 
     @classmethod
     def panel(cls, *references: References) -> References:
@@ -222,8 +224,8 @@ class References:
 
     def expected(self) -> FloatArray:
         """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`; labels raise."""
-        if isinstance(self.scale, Categorical):
-            raise DataError("labels have no expected value; take probabilities() instead.")
+        if isinstance(self.scale, Categorical | Ballot):
+            raise DataError("labels and ballots have no expected value; take probabilities() instead.")
         each = [
             mean_of_known(source.base(), axis=1)
             if isinstance(self.scale, Continuous)
@@ -326,19 +328,18 @@ class References:
         raise DataError(f"file {str(path)!r}: the suffix must be .csv, .csv.gz or .parquet.")
 
 
-def _require_distributions(source: ReferenceSource, labels: tuple[str, ...]) -> None:
-    """Raise `DataError` unless every row is missing or a distribution over these levels."""
+def _require_distributions(source: ReferenceSource, scale: Ordinal | Categorical | Ballot) -> None:
+    """Raise `DataError` unless every row is missing or holds the probabilities of these levels."""
     values = source.values
-    if values.shape[2] != len(labels):
+    if values.shape[2] != scale.n_levels:
         raise DataError(
-            f"values of {source.name!r} have {values.shape[2]} options; the scale has {len(labels)} levels: "
-            f"{', '.join(labels)}. Give one probability a level."
+            f"values of {source.name!r} have {values.shape[2]} options; the scale has {scale.n_levels} levels: "
+            f"{', '.join(scale.labels)}. Give one probability a level."
         )
     absent = np.isnan(values).all(axis=2)
-    sound = (values >= 0).all(axis=2) & np.isclose(values.sum(axis=2), 1.0, atol=1e-4)
-    problem, _ = np.nonzero(~absent & ~sound)
+    problem, _ = np.nonzero(~absent & ~are_probabilities(values, scale))
     if len(problem):
         raise DataError(
-            f"values of {source.name!r}, problem {shown(source.problems[problem[0]])}: not probabilities that sum to "
-            "one; normalise them, or leave the whole row NaN."
+            f"values of {source.name!r}, problem {shown(source.problems[problem[0]])}: not probabilities"
+            f"{summing(scale)}; normalise or correct them, or leave the whole row NaN."
         )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..models.belief import ParticipantView
+from ..models.draw_mixture import DrawMixture
 from ..models.encoder import ProblemView
+from ..models.errors import ModelError
 from ..models.joint import JointModel
+from .belief_draws import belief_draws
 
 # Cells of a block: small enough to stay in cache, large enough to hide the cost of a call.
 _BLOCK = 16_384
@@ -41,18 +43,17 @@ def decisions(
         The participants, one row each; or, with shape `(n_participants, n_problems, ...)`, one for every pair.
     expected
         J > 0 returns the mean decision over J draws of the belief (paper, section 3.1) in the unit of the
-        response; 0 draws one decision, a code or a value.
+        response; 0 draws one decision, a code, a value or a ballot.
     reference
         A reference for every pair, shape `(n_participants, n_problems, ...)`; x's own when None.
 
     Returns
     -------
     Tensor
-        Shape `(n_participants, n_problems)`.
+        Shape `(n_participants, n_problems)`, of ballots `(n_participants, n_problems, n_options)`.
     """
     paired = z.hidden.ndim == 3
-    n_people, n_problems = len(z.hidden), len(x.table)
-    rows = max(1, _BLOCK // max(n_problems, 1))
+    n_people, rows = len(z.hidden), _rows(model, x)
     blocks = []
     crossed = x.crossed()
     for start in range(0, n_people, rows):
@@ -64,9 +65,10 @@ def decisions(
             belief = model.belief_dist(view, people)
         if expected:
             answers = model.response_dist(belief.sample(torch.Size([expected])), view, people)
-            blocks.append(_mean_decision(model, answers))
+            blocks.append(model.blender.expected(DrawMixture(answers)))
         else:
-            blocks.append(model.answer_dist(belief, view, people).sample())
+            with belief_draws(model, 1):
+                blocks.append(model.answer_dist(belief, view, people).sample())
     return torch.cat(blocks)
 
 
@@ -77,24 +79,19 @@ def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
     Returns
     -------
     Tensor
-        Shape `(n_problems, n_levels)`, discrete scales only.
+        Shape `(n_problems, n_levels)`, discrete scales only; of ballots the mean of each option's votes or points.
     """
-    n_people, n_problems = len(z.hidden), len(x.table)
-    rows = max(1, _BLOCK // max(n_problems, 1))
-    total: Tensor | None = None
+    n_people, rows = len(z.hidden), _rows(model, x)
+    if not n_people:
+        raise ModelError("z holds no participant to average over; give at least one.")
+    view, parts = x.crossed(), []
     for start in range(0, n_people, rows):
         people = z.people(torch.arange(start, min(start + rows, n_people), device=x.table.device)).crossed()
-        view = x.crossed()
-        probs = model.answer_dist(model.belief_dist(view, people), view, people).probs.sum(0)
-        total = probs if total is None else total + probs
-    if total is None:
-        raise ValueError("no participant to average over")
-    return total / n_people
+        answer = model.answer_dist(model.belief_dist(view, people), view, people)
+        parts.append((answer.mean if answer.event_shape else answer.probs).sum(0))
+    return torch.stack(parts).sum(0) / n_people
 
 
-def _mean_decision(model: JointModel, answers: TorchDistribution) -> Tensor:
-    """Mean over the leading axis of draws, in the unit of the response; the likeliest label on a nominal scale."""
-    blender = model.blender
-    if blender.n_belief > 1:
-        return answers.probs.mean(0).argmax(-1).to(answers.probs.dtype)
-    return blender.expected(answers).mean(0)
+def _rows(model: JointModel, x: ProblemView) -> int:
+    """Participants of a block."""
+    return max(1, _BLOCK // max(len(x.table) * model.blender.n_belief, 1))

@@ -21,17 +21,18 @@ from torch import Tensor, nn
 
 from ..models.batch import Batch
 from ..models.joint import JointModel
+from .belief_draws import belief_draws
 from .history import FitHistory
 from .score import normal_draws
 from .snapshot import Keeper, Snapshot, put_back, take
 
-# Cells times people of a block: about 200 MB of a step's memory.
+# Cells times people times options of a block: about 200 MB of a step's memory, ten times as much of choices.
 _BLOCK = 2**18
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Distinct (problem, answer) pairs and how often each was given, shapes `(n_cells,)`."""
+    """Distinct (problem, answer) pairs and how often each was given, shapes `(n_cells,)`; ballots `(n_cells, M)`."""
 
     problem: Tensor
     response: Tensor
@@ -40,9 +41,11 @@ class Cells:
     @classmethod
     def of(cls, batch: Batch) -> Cells:
         """Count a batch's answers."""
-        pairs = torch.stack([batch.problem.to(batch.given), batch.given], dim=1)
+        answers = batch.given.flatten(1) if batch.given.ndim > 1 else batch.given[:, None]
+        pairs = torch.cat([batch.problem.to(answers)[:, None], answers], dim=1)
         unique, count = torch.unique(pairs, dim=0, return_counts=True)
-        return cls(unique[:, 0].long(), unique[:, 1].contiguous(), count.to(pairs))
+        response = unique[:, 1:].reshape(len(unique), *batch.given.shape[1:])
+        return cls(unique[:, 0].long(), response, count.to(pairs))
 
     def split(self, size: int) -> list[Cells]:
         """Blocks of at most `size` cells."""
@@ -59,7 +62,7 @@ class Margins:
     batch
         Training answers; the people are drawn from its profiles.
     n_people
-        S, a power of two; by default 32 to 128, the fewer the more answers there are.
+        S, a power of two; by default 32 to 128, the fewer the more numbers there are in the answers.
     seed
         Of the people drawn.
     """
@@ -67,7 +70,8 @@ class Margins:
     def __init__(self, model: JointModel, batch: Batch, n_people: int | None = None, seed: int = 0) -> None:
         self.model, self.batch = model, batch
         if n_people is None:
-            n_people = 2 ** min(7, max(5, int(math.log2(100_000 / max(batch.n_answers, 1)))))
+            numbers = max(batch.n_answers, 1) * model.blender.n_belief
+            n_people = 2 ** min(7, max(5, int(math.log2(100_000 / numbers))))
         generator = torch.Generator().manual_seed(seed)
         people = torch.randint(batch.n_participants, (n_people,), generator=generator).to(batch.rows.device)
         eps = normal_draws(n_people, model.n_eps, seed).to(batch.profile)
@@ -77,7 +81,9 @@ class Margins:
     def log_likelihood(self, cells: Cells) -> Tensor:
         """Mean log probability of the counted answers, in nats per answer, shape `()`."""
         x = self.model.problems(self.batch).at(cells.problem).crossed()
-        answer = self.model.answer_dist(self.model.belief_dist(x, self.people), x, self.people)
+        # Of a belief without a closed form, one draw a person and cell: the average over people stands for both.
+        with belief_draws(self.model, 1):
+            answer = self.model.answer_dist(self.model.belief_dist(x, self.people), x, self.people)
         log_prob = torch.logsumexp(answer.log_prob(cells.response), dim=0) - math.log(len(self.people.hidden))
         return (log_prob * cells.count).sum() / cells.count.sum()
 
@@ -87,7 +93,7 @@ class Margins:
         prior = -self.model.encoder.log_prior() / total
         gradients = list(torch.autograd.grad(prior, parameters, materialize_grads=True))
         log_likelihood = 0.0
-        for part in cells.split(max(1, _BLOCK // len(self.people.hidden))):
+        for part in cells.split(max(1, _BLOCK // (len(self.people.hidden) * self.model.blender.n_belief))):
             value = self.log_likelihood(part) * (part.count.sum() / total)
             for place, gradient in enumerate(torch.autograd.grad(-value, parameters)):
                 gradients[place] = gradients[place] + gradient

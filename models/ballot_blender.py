@@ -28,8 +28,8 @@ from .plackett_luce import PlackettLuce, PlackettLuceSet
 from .polya_urn import PolyaUrn
 
 # Standard normal nodes of the trapezoid rule. The logistic has poles at +-i pi, so that a wide belief is harder:
-# measured, a probability errs by 3e-9 under a belief of scale 1, 4e-6 of scale 3, 5e-4 of scale 5.
-_REACH, _STEP = 5.5, 0.5
+# measured, a probability errs by 4e-9 under a belief of scale 1, 1e-5 of scale 2, 4e-4 of scale 3.
+_REACH, _STEP = 5.25, 0.75
 
 
 class BallotBlender(Blender):
@@ -83,8 +83,8 @@ class ApprovalBlender(BallotBlender):
         """Approvals whose probabilities are averaged over the belief, option by option."""
         loc, scale = self.location(reference, belief.mean), belief.variance.sqrt()
         odds = loc[..., None] + scale[..., None] * self.nodes
-        yes = torch.logsumexp(logsigmoid(odds) + self.log_weights, dim=-1)
-        no = torch.logsumexp(logsigmoid(-odds) + self.log_weights, dim=-1)
+        weighted = logsigmoid(odds) + self.log_weights
+        yes, no = torch.logsumexp(weighted, dim=-1), torch.logsumexp(weighted - odds, dim=-1)
         return Approvals(yes - no)
 
 

@@ -101,7 +101,11 @@ class ProblemEncoder(nn.Module):
         super().__init__()
         self.widths = widths
         self.weight_scale, self.offset_scale = weight_scale, offset_scale
-        self.affine = nn.Linear(n_features, sum(widths))
+        # Torch warns when it initialises a weight without elements, as of one problem alone, which has no covariates.
+        self.affine = nn.Linear(max(n_features, 1), sum(widths))
+        if not n_features:
+            self.affine.weight = nn.Parameter(self.affine.weight.detach()[:, :0].clone())
+            self.affine.in_features = 0
         self.offset = nn.Parameter(torch.zeros(n_known, sum(widths[1:])))
         n_hidden, n_shift, n_loadings, _ = widths
         with torch.no_grad():

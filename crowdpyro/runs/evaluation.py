@@ -12,13 +12,15 @@ from scipy.stats import wasserstein_distance
 from .. import baselines, metrics
 from ..checkpoint import fingerprint
 from ..crowd import Crowd
-from ..data import CrowdData, read_participants, read_problems
+from ..data import CrowdData, answer_words, read_participants, read_problems
 from ..errors import CrowdPyroError, DataError
 from ..estimator import CrowdLLM
+from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal
 from ..references import References
 from ..studies.scoring import Results
 from ..tables import id_hint, id_text, read_table, row_of, shown
+from .ballots import add_ballots, ballot_yardsticks
 from .folder import Say, load_run, new_references, read_options, read_people, read_references
 
 FloatArray = npt.NDArray[np.float64]
@@ -93,7 +95,7 @@ def _humans(
     model: CrowdLLM, path: Path, problems: pd.DataFrame, participants: Path | None, *, new: bool
 ) -> tuple[CrowdData, bool]:
     """Their answers, and whether the profiles beside them are their own."""
-    frame = read_table(path, getattr(model.scale, "labels", ()))
+    frame = read_table(path, answer_words(model.scale))
     if not new and "problem" in frame.columns:
         asked = frame["problem"].dropna()
         other = asked[~asked.map(id_text).isin({id_text(each) for each in problems.index})]
@@ -120,6 +122,9 @@ def _humans(
 
 def _add(results: Results, method: str, shares: FloatArray, data: CrowdData) -> None:
     """A predicted distribution against their counts."""
+    if isinstance(data.scale, Ballot):
+        add_ballots(results, method, shares, data)
+        return
     counts = data.counts()
     if isinstance(data.scale, Ordinal):
         results.add_shares(method, shares, counts, data.scale)
@@ -144,7 +149,7 @@ def _continuous(results: Results, method: str, crowd: Crowd, data: CrowdData) ->
 
 def _correlation(results: Results, crowd: Crowd, data: CrowdData) -> None:
     """How the answers hang together, where enough people answered two problems."""
-    if isinstance(data.scale, Categorical):
+    if isinstance(data.scale, Categorical | Ballot):
         return
     theirs = Crowd.from_data(data).correlation()
     off = ~np.eye(len(theirs), dtype=bool)
@@ -161,9 +166,11 @@ def _yardsticks(
     scale = data.scale
     if isinstance(scale, Continuous):
         raise DataError("yardsticks of a continuous scale have no levels.")
-    found: dict[str, FloatArray] = {"uniform": baselines.uniform(data.n_problems, scale.n_levels)}
     training, trained = _training(model, run, say)
     asked = answers if answers is not None else trained
+    if isinstance(scale, Ballot):
+        return ballot_yardsticks(scale, data, training, asked, model.unknown(data.problems).empty)
+    found: dict[str, FloatArray] = {"uniform": baselines.uniform(data.n_problems, scale.n_levels)}
     if asked is not None:
         asked = asked.select(data.problems.index)
         zero_shot: FloatArray = np.mean([asked.probabilities(name) for name in asked.names], axis=0)

@@ -20,6 +20,7 @@ from ..checkpoint import Checkpoint, fingerprint, show_changes
 from ..data import CrowdData, read_participants, read_problems
 from ..errors import DataError, MissingReferenceError, ModelError
 from ..estimator import CrowdLLM, Decision
+from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal, Scale, parse_scale
 from ..reference_draws import ReferenceUse
 from ..references import References
@@ -157,6 +158,9 @@ def scale_words(scale: Scale) -> str:
         return f"a scale from {low:g} to {high:g} ({len(scale.levels)} levels)"
     if isinstance(scale, Categorical):
         return f"the labels {', '.join(scale.levels)}"
+    if isinstance(scale, Ballot):
+        rule = {"approval": "approvals of any", "choose": f"{scale.n}", "rank": f"rankings of the best {scale.n}"}
+        return f"ballots: {rule.get(scale.rule, f'{scale.n} points spread')} of {', '.join(scale.options)}"
     if isinstance(scale, Continuous) and np.isfinite((scale.low, scale.high)).all():
         return f"numbers from {scale.low:g} to {scale.high:g}"
     return "numbers" if isinstance(scale, Continuous) else str(scale)

@@ -35,7 +35,7 @@ def print_summary(results: pd.DataFrame, split: str, console: Console, title: st
     )
     columns = [name for name in _TITLES if name in mean.columns]
     order = "wasserstein1" if "wasserstein1" in columns else columns[0]
-    ranked = mean[order] if LOWER_IS_BETTER[order] else -mean[order]
+    ranked = mean[order] if LOWER_IS_BETTER[order.partition(":")[0]] else -mean[order]
     mean = mean.iloc[ranked.to_numpy().argsort(kind="stable")]
     view = Table(title=title, title_justify="left", header_style="bold")
     view.add_column("method", no_wrap=True)

@@ -1,0 +1,22 @@
+"""How many draws of delta stand for the belief where it has no closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..models.joint import JointModel
+
+
+@contextmanager
+def belief_draws(model: JointModel, n: int) -> Iterator[None]:
+    """Within the block, `model.answer_dist` averages over `n` draws.
+
+    One is right wherever an answer is drawn, or averaged over many people anyway: the mixture over more draws has the
+    same law and costs as many times as much.
+    """
+    before, model.n_draws = model.n_draws, n
+    try:
+        yield
+    finally:
+        model.n_draws = before
