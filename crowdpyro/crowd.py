@@ -268,7 +268,7 @@ class Crowd:
         person, problem = np.nonzero(~np.isnan(codes if codes.ndim == 2 else codes[..., 0]))
         given = codes[person, problem]
         if isinstance(scale, Ballot) and self._expected:
-            answers = {f"mean_{option}": given[:, k] for k, option in enumerate(scale.options)}
+            answers: dict[str, Any] = {f"mean_{option}": given[:, k] for k, option in enumerate(scale.options)}
         else:
             answers = {"response": given if self._expected else scale.decode(given)}
         frame = pd.DataFrame(
