@@ -18,6 +18,7 @@ import pandas as pd
 from ..config import CrowdConfig
 from ..errors import DataError, ModelError
 from ..inference.training import FitConfig
+from ..models.ballot import EMPTY, SEPARATOR
 from ..tables import read_table, shown, write_whole
 
 _FILES = ("responses", "problems", "participants", "references")
@@ -247,9 +248,26 @@ def _scale_hint(responses: object) -> str:
     levels = answers.unique()
     if pd.api.types.is_numeric_dtype(answers) and (answers % 1 == 0).all() and len(levels) <= 11:
         return f"the answers are whole numbers from {answers.min():g} to {answers.max():g}: write --scale LOW:HIGH."
+    if answers.astype(str).str.contains(SEPARATOR, regex=False).any():
+        return f"the answers are ballots: {_ballot_hint(answers.astype(str))}."
     if not pd.api.types.is_numeric_dtype(answers) and 2 <= len(levels) <= 20:
         return f"write the labels, such as --scale {','.join(map(str, sorted(levels, key=str)))}."
-    return "write --scale 1:5 for whole-number ratings, a,b,c for labels, or continuous."
+    return "write --scale 1:5 for whole-number ratings, a,b,c for labels, continuous, or choose:2:a,b,c for ballots."
+
+
+def _ballot_hint(answers: pd.Series) -> str:
+    """The rule that the ballots seem to follow, with the options that they name."""
+    parts = answers.str.split(SEPARATOR)
+    named = parts.explode().str.strip()
+    points = named.str.contains("=").all()
+    options = sorted(set(named.str.rpartition("=")[0] if points else named) - {EMPTY})
+    listed = ",".join(options) if len(options) <= 12 else "OPTION,OPTION,..."
+    if points:
+        return f"write --scale points:N:{listed}, N being how many points a ballot has"
+    sizes = parts.str.len().unique()
+    if len(sizes) > 1 or EMPTY in set(named):
+        return f"write --scale approval:{listed}"
+    return f"write --scale choose:{sizes[0]}:{listed}, or rank:{sizes[0]}:... where their order counts"
 
 
 def _texts(value: object, name: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from crowdpyro import (
     References,
     cli,
 )
+from crowdpyro.runs.options import RunOptions
 
 OPTIONS = ("park", "pool", "road", "tram")
 RULES = {
@@ -322,3 +323,18 @@ def test_zurichs_ballots_encode_and_fit(data_dir, code, scale):
     model = quick(training=training, n_components=0).fit(data)
     truth, found = data.counts()[0] / data.n_answers, model.shares(participants=256)[0]
     assert np.abs(found - truth).mean() < 0.5 * np.abs(truth - truth.mean()).mean()
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (["park|pool", "road|park"], "choose:2:park,pool,road, or rank:2:... where their order counts"),
+        (["park|pool", "road", "none"], "approval:park,pool,road"),
+        (["park=2|pool=3", "road=5"], "points:N:park,pool,road, N being"),
+    ],
+)
+def test_without_a_scale_the_file_is_looked_at(tmp_path, answers, words):
+    frame = pd.DataFrame({"problem": "a", "participant": range(len(answers)), "response": answers})
+    frame.to_csv(tmp_path / "answers.csv", index=False)
+    with pytest.raises(DataError, match=f"'scale' is missing; the answers are ballots: write --scale {words}"):
+        RunOptions.of({"responses": str(tmp_path / "answers.csv"), "problems": "problems.csv"})
