@@ -264,7 +264,7 @@ def _ballot_hint(answers: pd.Series) -> str:
     listed = ",".join(options) if len(options) <= 12 else "OPTION,OPTION,..."
     if points:
         return f"write --scale points:N:{listed}, N being how many points a ballot has"
-    sizes = parts.str.len().unique()
+    sizes = parts.map(len).unique()
     if len(sizes) > 1 or EMPTY in set(named):
         return f"write --scale approval:{listed}"
     return f"write --scale choose:{sizes[0]}:{listed}, or rank:{sizes[0]}:... where their order counts"
