@@ -149,10 +149,11 @@ def build_model(
 
     # The variance of an answer starts as half belief, half decision.
     half = spread * 0.5**0.5
+    unit = half if isinstance(scale, Ordinal | Continuous) else 1.0
     blender = (parts.blender or blender_for)(scale, half, fixed=not config.learned_spread)
     n_spread = blender.n_spread if config.profile_spread else 0
     widths = (config.n_hidden, blender.n_belief, blender.n_belief * config.n_eps, blender.n_shape)
-    problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale)
+    problem_encoder = ProblemEncoder(n_features, n_known, widths, config.weight_scale, config.offset_scale, unit)
     belief = BeliefGenerator(
         n_profile,
         config.n_eps,
@@ -165,6 +166,7 @@ def build_model(
         n_mixture=config.n_mixture,
         certain=not config.uncertain_belief,
         n_spread=n_spread,
+        unit=unit,
     )
     paper = config.training.objective == "paper"
     model = (parts.model or JointModel)(

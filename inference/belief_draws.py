@@ -1,4 +1,4 @@
-"""How many draws of delta stand for the belief where it has no closed form."""
+"""How many draws stand for a belief that has no closed form: of delta, and of the fresh noise of a mixture."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ..models.joint import JointModel
 
 @contextmanager
 def belief_draws(model: JointModel, n: int) -> Iterator[None]:
-    """Within the block, `model.answer_dist` averages over `n` draws.
+    """Within the block, `model.answer_dist` averages over `n` draws of delta, or of a semi-implicit belief's components.
 
     One is right wherever an answer is drawn, or averaged over many people anyway: the mixture over more draws has the
     same law and costs as many times as much.
     """
     before, model.n_draws = model.n_draws, n
     try:
-        yield
+        with model.belief.components(n):
+            yield
     finally:
         model.n_draws = before

@@ -26,6 +26,7 @@ from ..models.errors import DataError, ModelError
 from ..models.joint import JointModel
 from .lifted import Chosen, LiftedCrowd
 from .runtime import seeded
+from .seeds import checked_seed
 from .uniformity import holm, uniform_p_value
 
 Data = TypeVar("Data")
@@ -300,6 +301,6 @@ def _labels(name: str, shape: tuple[int, ...]) -> list[str]:
 
 def _seeds(seed: int, n: int) -> Iterator[tuple[int, int, int]]:
     """Three seeds a simulation, those of the first ones whatever `n`."""
-    for child in np.random.SeedSequence(seed).spawn(n):
+    for child in np.random.SeedSequence(checked_seed(seed)).spawn(n):
         first, second, third = (int(each) for each in child.generate_state(3))
         yield first, second, third

@@ -60,14 +60,13 @@ def decisions(
         chosen = torch.arange(start, min(start + rows, n_people), device=x.table.device)
         people = z.people(chosen) if paired else z.people(chosen).crossed()
         view = crossed if reference is None else replace(crossed, reference=reference[chosen])
-        # Of a semi-implicit belief, as many components as draws: each draw has fresh noise, and none is wasted.
-        with model.belief.components(max(expected, 1)):
+        # As many draws as are averaged: each has fresh noise, and none is wasted.
+        with belief_draws(model, max(expected, 1)):
             belief = model.belief_dist(view, people)
-        if expected:
-            answers = model.response_dist(belief.sample(torch.Size([expected])), view, people)
-            blocks.append(model.blender.expected(DrawMixture(answers)))
-        else:
-            with belief_draws(model, 1):
+            if expected:
+                answers = model.response_dist(belief.sample(torch.Size([expected])), view, people)
+                blocks.append(model.blender.expected(DrawMixture(answers)))
+            else:
                 blocks.append(model.answer_dist(belief, view, people).sample())
     return torch.cat(blocks)
 

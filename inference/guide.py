@@ -64,7 +64,9 @@ class ParticipantGuide(PyroModule):
         gradient, information = model.blender.evidence(
             batch.given, x.reference, model.belief_dist(x, z), model.shape(x, z)
         )
-        correction = self.correction(torch.cat([x.table, gradient], dim=-1))
+        # The table and the gradient times the unit are pure numbers, whatever the response is measured in.
+        told = gradient if x.unit == 1.0 else x.unit * gradient
+        correction = self.correction(torch.cat([x.table, told], dim=-1))
         weight = correction[:, :1].exp()
         loadings = x.loadings.unflatten(-1, (model.blender.n_belief, model.n_eps))
         # Not by einsum, which makes thousands of matrix products of one row each.

@@ -24,6 +24,7 @@ from ..models.joint import JointModel
 from .lifted import Chosen, LiftedCrowd
 from .posterior import Posterior
 from .runtime import seeded
+from .seeds import checked_seed
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def sample_posterior(
         raise ModelError(f"num_samples={num_samples}, num_chains={num_chains}: give at least 4 draws of one chain.")
     program = lifted(model, batch, parameters, integrate)
     chains, n_divergent = [], 0
-    for child in np.random.SeedSequence(seed).generate_state(num_chains):
+    for child in np.random.SeedSequence(checked_seed(seed)).generate_state(num_chains):
         with seeded(int(child), batch.profile.device):
             kernel = NUTS(program, full_mass=full_mass, init_strategy=init_to_sample, max_plate_nesting=1)
             sampler = MCMC(kernel, num_samples, warmup_steps, disable_progbar=True)

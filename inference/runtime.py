@@ -10,6 +10,7 @@ import torch
 from pyro.util import get_rng_state, set_rng_state
 
 from ..models.errors import ModelError
+from .seeds import checked_seed
 
 
 def usable_device(name: str) -> torch.device:
@@ -27,8 +28,11 @@ def usable_device(name: str) -> torch.device:
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Seed torch, numpy and Python for a block, on one thread when on the CPU, and restore everything after.
 
+    A seed that is no whole number from 0 to 2**32 - 1 raises `ModelError`.
+
     Two torch threads on shared cores spin on the small kernels of these models and slow them sixty-fold.
     """
+    seed = checked_seed(seed)
     before = get_rng_state()
     threads = torch.get_num_threads()
     device = torch.device(device)

@@ -46,7 +46,7 @@ class BallotBlender(Blender):
     n_shape = 0
 
     def __init__(self, scale: Ballot, spread: float = 1.0, fixed: bool = False) -> None:
-        super().__init__(spread, fixed)
+        super().__init__(scale, spread, fixed)
         self.n = 0 if scale.n is None else scale.n
         self.n_belief = scale.n_levels
 

@@ -2,7 +2,7 @@
 
 delta_it ~ Normal(mu, diag(scale^2))
 h        = silu(g_x(x_t) + g_z(v_i, eps_i) [+ W omega_it])
-mu       = shift(x_t) + b . v_i + loadings(x_t) eps_i + W_mu h
+mu       = unit * (shift(x_t) + b . v_i + loadings(x_t) eps_i + W_mu h)
 scale    = spread * softplus(W_s h + c . (v_i, eps_i))
 
 The linear path `loadings(x_t) eps_i` stands beside the network because on 200 people a network alone leaves
@@ -96,6 +96,8 @@ class BeliefGenerator(nn.Module):
         K: components beside the belief's own, when it is scored.
     certain
         Beliefs without noise of their own: delta is its mean (an ablation).
+    unit
+        What 1 of the mean is worth in the unit of the response; the encoder has the same for its part.
     n_spread
         Numbers by which a profile moves the decision's raw spread; 0 for spreads that only problems have a say in.
     """
@@ -113,13 +115,14 @@ class BeliefGenerator(nn.Module):
         n_mixture: int = 0,
         certain: bool = False,
         n_spread: int = 0,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
         if n_omega < 0 or n_mixture < 0:
             raise ModelError(f"n_omega={n_omega}, n_mixture={n_mixture}: give 0 or more.")
         self.n_eps, self.n_belief = n_eps, n_belief
         self.n_omega, self.n_mixture, self.certain = n_omega, n_mixture, certain
-        self.spread, self.weight_scale = spread, weight_scale
+        self.spread, self.weight_scale, self.unit = spread, weight_scale, unit
         self.hidden = _linear(n_profile + n_eps, n_hidden)
         self.shift = _linear(n_profile, n_belief)
         self.scale = _linear(n_profile + n_eps, n_belief)
@@ -129,16 +132,19 @@ class BeliefGenerator(nn.Module):
             self.shift.weight.zero_()
             # Not zero: the sign of eps in the spread is free, and zero would be a saddle.
             self.scale.weight.normal_(0.0, 0.05)
-            self.readout.weight *= 0.1
+            self.readout.weight[n_belief if n_omega else 0 :] *= 0.1
             self.readout.bias.zero_()
         self.noise = _linear(n_omega, n_hidden)
         self.decision = _linear(n_profile, n_spread)
         with torch.no_grad():
+            # Fresh noise starts loud, in the first layer and in the mean: from a mixture that starts as one normal, two
+            # modes are never found (a saddle, left by no number of epochs).
+            self.noise.weight.normal_(0.0, 1.0)
             self.decision.weight.zero_()
 
     def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
         """Encode participants: profile `(n, n_profile)` and noise `(..., n, n_eps)`, None for people without noise."""
-        shift, decision = linear(profile, self.shift.weight), None
+        shift, decision = self.unit * linear(profile, self.shift.weight), None
         if len(self.decision.weight):
             decision = linear(profile, self.decision.weight)
         if eps is not None and eps.ndim > profile.ndim:
@@ -161,7 +167,7 @@ class BeliefGenerator(nn.Module):
         if self.dropout.p:
             hidden = self.dropout(hidden)
         loc, raw = self.readout(hidden).chunk(2, dim=-1)
-        loc = loc + x.shift + z.shift
+        loc = self.unit * loc + x.shift + z.shift
         if z.eps is not None and self.n_eps:
             loadings = x.loadings.unflatten(-1, (self.n_belief, self.n_eps))
             loc = loc + (loadings * z.eps[..., None, :]).sum(-1)
@@ -182,10 +188,11 @@ class BeliefGenerator(nn.Module):
             self.n_mixture = before
 
     def log_prior(self) -> Tensor:
-        """Log density of the weights under their normal prior, up to a constant."""
-        layers = [self.hidden, self.shift, self.scale, self.readout, self.noise, self.decision]
-        squares = torch.stack([layer.weight.square().sum() for layer in layers if layer.weight.numel()])
-        return -0.5 * squares.sum() / self.weight_scale**2
+        """Log density of the weights under their normal priors, up to a constant."""
+        layers = [self.hidden, self.shift, self.scale, self.readout, self.decision]
+        squares = torch.stack([layer.weight.square().sum() for layer in layers if layer.weight.numel()]).sum()
+        # omega has unit variance of its own, whatever the covariates' scale.
+        return -0.5 * (squares / self.weight_scale**2 + self.noise.weight.square().sum())
 
 
 def _linear(n_in: int, n_out: int) -> nn.Linear:

@@ -34,6 +34,8 @@ class Blender(nn.Module):
 
     Parameters
     ----------
+    scale
+        What an answer may be.
     spread
         Starting scale of the decision noise in the unit of the response.
     fixed
@@ -47,6 +49,8 @@ class Blender(nn.Module):
         How many of these, the first ones, are raw spreads of the decision noise.
     n_belief
         Coordinates of delta.
+    is_density
+        Whether F has a density, which grows without bound as the noise shrinks; probabilities do not.
     margin_columns
         Which of the `n_shape` numbers place the answers without touching how they hang together: the cut points.
     """
@@ -54,13 +58,14 @@ class Blender(nn.Module):
     n_shape: int
     n_belief: int
     n_spread: int = 0
+    is_density: bool = False
     margin_columns: range = range(0)
 
-    def __init__(self, spread: float = 1.0, fixed: bool = False) -> None:
+    def __init__(self, scale: Scale, spread: float = 1.0, fixed: bool = False) -> None:
         super().__init__()
         if not spread > 0:
             raise ModelError(f"spread={spread}: give a positive scale of the decision noise.")
-        self.spread, self.fixed = spread, fixed
+        self.scale, self.spread, self.fixed = scale, spread, fixed
 
     def location(self, reference: Tensor, delta: Tensor) -> Tensor:
         """The reference plus delta `(..., n_belief)`: shape `(...,)`, or `(..., n_levels)` for labels and ballots."""
@@ -98,6 +103,7 @@ class NormalBlender(Blender):
     n_shape = 1
     n_belief = 1
     n_spread = 1
+    is_density = True
 
     def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
         """Normal around the location."""
@@ -125,7 +131,7 @@ class CensoredNormalBlender(NormalBlender):
     """
 
     def __init__(self, scale: Continuous, spread: float = 1.0, fixed: bool = False) -> None:
-        super().__init__(spread, fixed)
+        super().__init__(scale, spread, fixed)
         self.low, self.high = scale.low, scale.high
 
     def response_dist(self, location: Tensor, shape: Tensor) -> CensoredNormal:
@@ -159,7 +165,7 @@ class CutNormalBlender(NormalBlender):
     levels: Tensor
 
     def __init__(self, scale: Ordinal, spread: float = 1.0, fixed: bool = False) -> None:
-        super().__init__(spread, fixed)
+        super().__init__(scale, spread, fixed)
         levels = torch.as_tensor(scale.values, dtype=torch.get_default_dtype())
         self.register_buffer("levels", levels, persistent=False)
         self.register_buffer("midpoints", (levels[1:] + levels[:-1]) / 2, persistent=False)
@@ -203,7 +209,7 @@ class SoftmaxBlender(Blender):
     n_shape = 0
 
     def __init__(self, scale: Categorical, spread: float = 1.0, fixed: bool = False) -> None:
-        super().__init__(spread, fixed)
+        super().__init__(scale, spread, fixed)
         self.n_belief = scale.n_levels
 
     def location(self, reference: Tensor, delta: Tensor) -> Tensor:
@@ -230,7 +236,7 @@ def blender_for(scale: Scale, spread: float = 1.0, fixed: bool = False) -> Blend
         return CutNormalBlender(scale, spread, fixed)
     if isinstance(scale, Continuous):
         bounded = math.isfinite(scale.low) or math.isfinite(scale.high)
-        return CensoredNormalBlender(scale, spread, fixed) if bounded else NormalBlender(spread, fixed)
+        return CensoredNormalBlender(scale, spread, fixed) if bounded else NormalBlender(scale, spread, fixed)
     if isinstance(scale, Categorical):
         return SoftmaxBlender(scale, spread, fixed)
     if isinstance(scale, Ballot):

@@ -33,11 +33,14 @@ class ProblemView:
         y_ref, shape `(...,)`, or option log probabilities, shape `(..., n_levels)`.
     widths
         Columns of `hidden`, `shift`, `loadings` and `shape` in the table.
+    unit
+        What 1 of the table's shift and loadings is worth in the unit of the response.
     """
 
     table: Tensor
     reference: Tensor
     widths: tuple[int, int, int, int]
+    unit: float = 1.0
 
     def at(self, problem: Tensor) -> ProblemView:
         """Rows of these problems, one an answer."""
@@ -61,13 +64,13 @@ class ProblemView:
 
     @property
     def shift(self) -> Tensor:
-        """Mean belief bias before any profile, shape `(..., n_belief)`."""
-        return self._parts[1]
+        """Mean belief bias before any profile, shape `(..., n_belief)`, in the unit of the response."""
+        return self._parts[1] if self.unit == 1.0 else self.unit * self._parts[1]
 
     @property
     def loadings(self) -> Tensor:
-        """Effect of eps_i on the belief along the linear path, shape `(..., n_belief * n_eps)`."""
-        return self._parts[2]
+        """Effect of eps_i on the belief along the linear path, shape `(..., n_belief * n_eps)`, in the same unit."""
+        return self._parts[2] if self.unit == 1.0 else self.unit * self._parts[2]
 
     @property
     def shape(self) -> Tensor:
@@ -88,6 +91,9 @@ class ProblemEncoder(nn.Module):
         Columns of hidden, shift, loadings and shape.
     weight_scale, offset_scale
         Scales of the normal priors of the map's weights and of the offsets.
+    unit
+        Of shift and loadings: what 1 is worth in the unit of the response, so that the priors and the learning rate
+        mean the same on a scale of 0 to 1 as on one of 0 to 100.
     """
 
     def __init__(
@@ -97,9 +103,10 @@ class ProblemEncoder(nn.Module):
         widths: tuple[int, int, int, int],
         weight_scale: float = 1.0,
         offset_scale: float = 0.5,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
-        self.widths = widths
+        self.widths, self.unit = widths, unit
         self.weight_scale, self.offset_scale = weight_scale, offset_scale
         # Torch warns when it initialises a weight without elements, as of one problem alone, which has no covariates.
         self.affine = nn.Linear(max(n_features, 1), sum(widths))
@@ -129,7 +136,7 @@ class ProblemEncoder(nn.Module):
         if len(self.offset):
             offset = self.offset.index_select(0, known.clamp(min=0)) * (known >= 0)[:, None]
             table = table + pad(offset, (self.widths[0], 0))
-        return ProblemView(table, reference, self.widths)
+        return ProblemView(table, reference, self.widths, self.unit)
 
     def log_prior(self) -> Tensor:
         """Log density of the weights and offsets under their normal priors, up to a constant."""

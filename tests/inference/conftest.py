@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crowdpyro.inference import ParticipantGuide
-from crowdpyro.models import Batch, BeliefGenerator, JointModel, NormalBlender, ProblemEncoder, blender_for
+from crowdpyro.models import Batch, BeliefGenerator, Continuous, JointModel, NormalBlender, ProblemEncoder, blender_for
 
 N_PEOPLE, N_PROBLEMS, N_EPS = 12, 5, 2
 
@@ -52,7 +52,7 @@ def meet() -> Callable[..., Batch]:
 def linear_gaussian(double: None) -> tuple[JointModel, ParticipantGuide]:
     """y_it = y_ref_t + shift_t + b . v_i + a_t . eps_i + noise: the location is linear in eps, the noise normal."""
     torch.manual_seed(0)
-    blender = NormalBlender(0.8)
+    blender = NormalBlender(Continuous(), 0.8)
     encoder = ProblemEncoder(3, N_PROBLEMS, (4, 1, N_EPS, 1))
     belief = BeliefGenerator(2, N_EPS, 4, 1, spread=0.6)
     with torch.no_grad():

@@ -56,7 +56,14 @@ def test_the_bound_is_flat_at_the_exact_posterior(answered, linear_gaussian):
     parameters = list(guide.parameters())
     gradients = []
     for _ in range(1500):
-        gradients.append(torch.cat([g.ravel() for g in torch.autograd.grad(objective.differentiable_loss(model, guide, answered), parameters)]))
+        gradients.append(
+            torch.cat(
+                [
+                    g.ravel()
+                    for g in torch.autograd.grad(objective.differentiable_loss(model, guide, answered), parameters)
+                ]
+            )
+        )
     stacked = torch.stack(gradients)
     z = stacked.mean(0) / (stacked.std(0) / len(gradients) ** 0.5).clamp(min=1e-12)
     # Some 30 coordinates at 5 standard errors: error rate below 2e-5.

@@ -261,7 +261,7 @@ def test_a_bound_makes_the_censored_normal():
 
 
 def test_evidence_is_gradient_and_information_of_the_normal():
-    blender = NormalBlender(1.2).double()
+    blender = NormalBlender(Continuous(), 1.2).double()
     reference = torch.tensor([0.5], dtype=DOUBLE)
     shape = torch.tensor([[0.3]], dtype=DOUBLE)
     answer = torch.tensor([2.0], dtype=DOUBLE)
