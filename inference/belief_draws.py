@@ -10,7 +10,7 @@ from ..models.joint import JointModel
 
 @contextmanager
 def belief_draws(model: JointModel, n: int) -> Iterator[None]:
-    """Within the block, `model.answer_dist` averages over `n` draws of delta, or of a semi-implicit belief's components.
+    """Within the block, `model.answer_dist` averages over `n` draws of delta, or components of a semi-implicit belief.
 
     One is right wherever an answer is drawn, or averaged over many people anyway: the mixture over more draws has the
     same law and costs as many times as much.

@@ -16,10 +16,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.special import ndtr
 
-from .log_normal_cdf import log_normal_cdf
-
-# Stands for infinity: far enough that the tail is 0 in float64, finite so that 0 * inf never enters a gradient.
-_FAR = 1e8
+from .log_normal_cdf import OPEN, log_interval
 
 
 class CutNormal(TorchDistribution):
@@ -91,14 +88,9 @@ class CutNormal(TorchDistribution):
         last = self.cuts.shape[-1] - 1
         upper = cuts.gather(-1, code.clamp(max=last)[..., None])[..., 0]
         lower = cuts.gather(-1, (code - 1).clamp(min=0)[..., None])[..., 0]
-        high = torch.where(code > last, upper.new_tensor(_FAR), (upper - self.loc) / self.scale)
-        low = torch.where(code < 1, lower.new_tensor(-_FAR), (lower - self.loc) / self.scale)
-        flip = low + high > 0
-        low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
-        log_high = log_normal_cdf(high)
-        # log(Phi(high) - Phi(low)) = log Phi(high) + log(1 - exp(-gap)),  gap = log Phi(high) - log Phi(low)
-        gap = (log_high - log_normal_cdf(low)).clamp(min=torch.finfo(low.dtype).tiny ** 0.5)
-        return log_high + torch.log(-torch.expm1(-gap))
+        high = ((upper - self.loc) / self.scale).masked_fill(code > last, OPEN)
+        low = ((lower - self.loc) / self.scale).masked_fill(code < 1, -OPEN)
+        return log_interval(low, high)
 
     @property
     def mean(self) -> Tensor:
