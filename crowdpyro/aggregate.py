@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import DataError
+from .inference.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,7 +59,7 @@ def aggregate(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | No
     else:
         counts = _level_counts(answers, there, n_levels)
         # A uniform draw below a half orders equal counts at random and never reorders unequal ones.
-        ties = np.random.default_rng(seed).random(counts.shape) / 2
+        ties = generator(seed).random(counts.shape) / 2
         result[answered] = (counts + ties)[answered].argmax(axis=1)
     return result
 

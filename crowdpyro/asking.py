@@ -13,7 +13,7 @@ import torch
 from .errors import DataError
 from .fitted import Fitted
 from .inference.generate import decisions
-from .inference.program import run_crowd, tells_the_story
+from .inference.program import everybody_meets_everything, run_crowd, tells_the_story
 from .models.batch import Batch
 from .models.belief import ParticipantView
 from .models.encoder import ProblemView
@@ -134,22 +134,26 @@ def answers_of(
         reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
         drawn = decisions(fitted.model, asked.view, people_of(fitted, recruits), expected=expected, reference=reference)
     else:
-        profile = torch.as_tensor(recruits.profile).to(fitted.device)
-        if profile.ndim == 2:
-            drawn = run_crowd(fitted.model, asked.batch(profile))
-        else:
-            # Fresh people for each problem: one crowd a problem.
-            one_by_one = (asked.only(place).batch(profile[:, place]) for place in range(asked.n))
-            drawn = torch.cat([run_crowd(fitted.model, batch) for batch in one_by_one], dim=1)
+        drawn = torch.cat([run_crowd(fitted.model, batch) for batch in _batches(fitted, recruits, asked)], dim=1)
     return drawn.cpu().numpy().astype(np.float32)
 
 
 def learned_participation(fitted: Fitted, recruits: Recruits, asked: Asked) -> npt.NDArray[np.float64]:
     """Probability that each takes part in each, `(n_participants, n_problems)`; 1 where the model learned none."""
-    learned = getattr(fitted.model, "participation", None)
-    if learned is None:
+    if not getattr(fitted.model, "learns_participation", False):
         return np.ones((recruits.n, asked.n))
+    columns = []
     with torch.no_grad():
-        person = learned.of_profile(torch.as_tensor(recruits.profile).to(fitted.device))
-        logits = (person[:, None] if person.ndim == 1 else person) + learned.of_problem(asked.covariates)
-    return logits.sigmoid().cpu().numpy().astype(np.float64)
+        for batch in _batches(fitted, recruits, asked):
+            blocks = [fitted.model.participation_dist(met).probs for met in everybody_meets_everything(batch)]
+            columns.append(torch.cat(blocks).reshape(recruits.n, -1))
+    probs: npt.NDArray[np.float64] = torch.cat(columns, dim=1).cpu().numpy().astype(np.float64)
+    return probs
+
+
+def _batches(fitted: Fitted, recruits: Recruits, asked: Asked) -> list[Batch]:
+    """All problems with their people: one batch, or one a problem where each has fresh people."""
+    profile = torch.as_tensor(recruits.profile).to(fitted.device)
+    if profile.ndim == 2:
+        return [asked.batch(profile)]
+    return [asked.only(place).batch(profile[:, place]) for place in range(asked.n)]

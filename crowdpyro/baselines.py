@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .aggregate import aggregate
 from .errors import DataError
+from .inference.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -127,7 +128,7 @@ def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: floa
     # Divided by the largest first: at a low temperature every p^(1/t) underflows otherwise.
     below = ((known / known.max(axis=1, keepdims=True)) ** (1.0 / temperature)).cumsum(axis=1)
     below /= below[:, -1:]
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     draws = (rng.random((k, len(known), 1)) >= below[None]).sum(axis=-1)
     # The ties take a stream of their own: the numbers that made the draws would favour some levels.
     chosen = aggregate(draws, "majority", n_levels=p.shape[1], seed=int(rng.integers(2**32)))
@@ -158,7 +159,7 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0) -> FloatArray:
         raise DataError(f"matrix has shape {people.shape}; give (n_participants, n_problems) with somebody in it.")
     if n < 1:
         raise DataError(f"n={n}: draw at least one person.")
-    return people[np.random.default_rng(seed).integers(len(people), size=n)]
+    return people[generator(seed).integers(len(people), size=n)]
 
 
 def reference_level(probabilities: npt.ArrayLike) -> FloatArray:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import DataError
+from .inference.seeds import checked_seed
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Scale
 
@@ -65,7 +66,7 @@ def posterior_predictive_check(
     absent = np.isnan(data.matrix())
 
     def crowds() -> Iterator[FloatArray]:
-        for child in np.random.SeedSequence(seed).generate_state(n_crowds):
+        for child in np.random.SeedSequence(checked_seed(seed)).generate_state(n_crowds):
             crowd: Crowd = model.generate(
                 data.participants, data.problems, references, participation=1.0, seed=int(child)
             )

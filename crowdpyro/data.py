@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError
+from .inference.seeds import generator
 from .models.ballot import EMPTY, Ballot
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
@@ -244,7 +245,7 @@ class CrowdData:
                 f"test_size={test_size}: of {n} {by}s, {size} would be for testing; give a share or a number that "
                 "leaves some for each part."
             )
-        order = np.random.default_rng(seed).permutation(n)
+        order = generator(seed).permutation(n)
         return self._part(by, np.sort(order[size:])), self._part(by, np.sort(order[:size]))
 
     def folds(self, by: Unit, k: int, seed: int = 0) -> list[tuple[CrowdData, CrowdData]]:
@@ -252,7 +253,7 @@ class CrowdData:
         n = self._n_units(by)
         if not 2 <= k <= n:
             raise DataError(f"k={k}: give 2 to {n} folds of {n} {by}s.")
-        order = np.random.default_rng(seed).permutation(n)
+        order = generator(seed).permutation(n)
         tests = [np.sort(part) for part in np.array_split(order, k)]
         return [(self._part(by, np.setdiff1d(np.arange(n), test)), self._part(by, test)) for test in tests]
 

@@ -23,6 +23,7 @@ from .errors import DataError, ModelError
 from .features import ProblemFeatures
 from .fitted import Fitted, build
 from .inference.history import FitHistory
+from .inference.seeds import checked_seed, generator
 from .models.scales import Continuous, Scale
 from .parts import Parts
 from .profiles import ProfileEncoder
@@ -146,6 +147,7 @@ class CrowdLLM:
         from .inference.training import fit
 
         usable_device(self.device)
+        checked_seed(seed)
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
         references = self._references(references, data.problems, data.scale) if self.config.use_reference else None
@@ -183,22 +185,23 @@ class CrowdLLM:
         return self
 
     def _hold_out(self, batch: Batch, seed: int) -> tuple[Batch, Batch | None]:
-        """Answers to learn from and to stop by."""
+        """Answers to learn from and to stop by; people and problems without an answer are never held out."""
         import torch
 
         by_person = self.config.holdout == "participant"
-        n = batch.n_participants if by_person else len(batch.features)
+        answered = batch.answered()
+        who = torch.unique(answered.participant if by_person else answered.problem)
+        n = len(who)
         size = round(self.config.holdout_size * n)
         if size < 1 or n - size < 2:
             return batch, None
-        order = torch.as_tensor(np.random.default_rng(seed).permutation(n), device=batch.rows.device)
+        order = torch.as_tensor(generator(seed).permutation(n), device=batch.rows.device)
+        every = batch.n_participants if by_person else len(batch.features)
+        held = torch.zeros(every, dtype=torch.bool, device=batch.rows.device)
+        held[who[order[:size]]] = True
         if by_person:
-            train = batch.people(order[size:].sort().values)
-            return replace(train, population=n - size), replace(
-                batch.people(order[:size].sort().values), population=size
-            )
-        held = torch.zeros(n, dtype=torch.bool, device=batch.rows.device)
-        held[order[:size]] = True
+            train, valid = (batch.people(each.nonzero()[:, 0]) for each in (~held, held))
+            return replace(train, population=train.n_participants), replace(valid, population=size)
         return batch.meetings(~held[batch.problem]), batch.meetings(held[batch.problem])
 
     def _text_components(self) -> Any:
@@ -312,7 +315,8 @@ class CrowdLLM:
         problems
             A frame indexed by problem with a column `text`, or ids of training problems; all of training when None.
         references
-            Of problems that are not of training.
+            Of problems that are not of training; of those that are, what was learned from stands in for what is not
+            given.
         decision
             `draw` one answer, or the `expected` one over `n_draws` beliefs (paper, section 3.1).
         reference
@@ -347,12 +351,12 @@ class CrowdLLM:
             raise DataError(f"n_draws={n_draws}: give at least one.")
         fitted = self._state()
         asked = self._asked(problems, references)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         recruits = recruit(fitted, participants, rng, None if crossed else asked.n)
         y_ref = drawn_reference(references, reference, asked.frame.index, recruits.n, fitted.scale, rng)
         if not tells_the_story(fitted.model) and (decision, reference) != ("draw", "expected"):
             raise ModelError(
-                f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` is run as it is; give "
+                f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` or `eps_dist` is run as it is; give "
                 "decision='draw', reference='expected'."
             )
         with seeded(seed, self.device):
@@ -389,15 +393,19 @@ class CrowdLLM:
         Returns
         -------
         ndarray
-            Shape `(n_problems, n_levels)`, discrete scales only.
+            Shape `(n_problems, n_levels)`, discrete scales only. Of a model that overrides `crowd` or `eps_dist`, counted
+            in one crowd of these participants.
         """
         from .inference.generate import shares
+        from .inference.program import tells_the_story
         from .inference.runtime import seeded
 
         if isinstance(self.scale, Continuous):
             raise DataError("shares need a discrete scale; generate a crowd of continuous answers instead.")
+        if not tells_the_story(self.model):
+            return self.generate(participants, problems, references, participation=1.0, seed=seed).shares()
         asked = self._asked(problems, references)
-        recruits = recruit(self._state(), participants, np.random.default_rng(seed))
+        recruits = recruit(self._state(), participants, generator(seed))
         with seeded(seed, self.device):
             result = shares(self._state().model, asked.view, people_of(self._state(), recruits))
         return result.cpu().numpy().astype(np.float64)
@@ -440,14 +448,19 @@ class CrowdLLM:
     def _covariates(
         self, problems: pd.DataFrame, references: References | None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Covariates and y_ref, remembered for training problems."""
+        """Covariates and y_ref, remembered for training problems that the references say nothing of."""
         fitted = self._state()
         rows = fitted.rows(problems)
-        if references is None and (rows >= 0).all():
-            return fitted.covariates[rows], fitted.reference[rows]
-        if references is None and fitted.features.sources and self.backbone is not None:
-            references = self.backbone.refer(problems, fitted.scale)
-        return fitted.features.transform(problems, references)
+        covariates, reference = fitted.covariates[rows], fitted.reference[rows]
+        fresh = rows < 0
+        if references is not None:
+            fresh |= problems.index.isin(references.problems)
+        if fresh.any():
+            asked = problems[fresh]
+            if references is None and fitted.features.sources and self.backbone is not None:
+                references = self.backbone.refer(asked, fitted.scale)
+            covariates[fresh], reference[fresh] = fitted.features.transform(asked, references)
+        return covariates, reference
 
     # -- files -------------------------------------------------------------------------------------------------
 

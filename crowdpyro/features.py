@@ -113,7 +113,8 @@ class ProblemFeatures:
             )
         if references.names != self.sources:
             raise ModelError(
-                f"references are of {', '.join(references.names)}; the model was fitted with {', '.join(self.sources)}."
+                f"references are of {', '.join(references.names)}; the model was fitted with {', '.join(self.sources)}"
+                ". Give the same LLM's answers, under the same name in the column 'model' of the references."
             )
         if references.scale != self.scale:
             raise DataError(f"references are on {references.scale}, the model on {self.scale}; put them on one scale.")

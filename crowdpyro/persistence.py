@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .estimator import CrowdLLM
     from .llm import FrozenLLM
 
-_FORMAT = 1
+# 2: the parts that a model was built of, ballots, and the spread's dependence on profiles.
+_FORMAT = 2
 
 
 def save(estimator: CrowdLLM, folder: str | Path) -> Path:
@@ -106,7 +107,9 @@ def load(
         ) from error
     found = saved.get("format") if isinstance(saved, dict) else None
     if found != _FORMAT:
-        raise ModelError(f"folder {str(folder)!r} has format {found!r}; this version reads {_FORMAT}.")
+        older = isinstance(found, int) and found < _FORMAT
+        remedy = "fit it again with this version" if older else "load it with the version that wrote it"
+        raise ModelError(f"folder {str(folder)!r} has format {found!r}; this version reads {_FORMAT}: {remedy}.")
     if saved.get("arrays") != hashlib.sha256(content).hexdigest():
         raise ModelError(
             f"folder {str(folder)!r}: model.json and model.safetensors do not belong together; fit or copy it again."

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError
+from .models.off_scale import label_text
 from .tables import close_match, shown
 
 MISSING = "missing"
@@ -22,13 +23,17 @@ _TAKEN = ("participant", "problem", "response", "source")
 _DATES = ("date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64")
 
 
-def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def clean_profiles(frame: pd.DataFrame, training: pd.DataFrame | None = None) -> tuple[pd.DataFrame, list[str]]:
     """Profiles without gaps, and notes on what was filled.
 
     Parameters
     ----------
     frame
         One row a participant, one column a trait; numbers stay numbers, everything else becomes text.
+    training
+        Cleaned profiles of the people that a model was fitted to, when these are others: traits are numbers where
+        theirs are, gaps are filled from theirs, and a column of many texts is not refused, since the model knows
+        which it can read.
 
     Raises
     ------
@@ -52,7 +57,8 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 f"column {name!r} of participants holds dates{example}; "
                 "turn it into a number (an age in years) or a text (a decade)."
             )
-        if _is_numeric(column, name):
+        known = None if training is None else training.get(name)
+        if _is_number_trait(column, name, known):
             numbers = pd.to_numeric(column).astype(float)
             infinite = numbers.abs() == np.inf
             if infinite.any():
@@ -65,16 +71,18 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                     f"column {name!r} of participants has gaps, which a new column '{name}_{MISSING}' would mark; "
                     "there is one of that name already: rename or drop it."
                 )
-            if gaps.any():
-                median = float(numbers.median())
-                columns[f"{name}_{MISSING}"] = gaps.astype(float)
-                notes.append(f"profile {name!r}: {int(gaps.sum())} missing, set to the median {median:g}, marked")
-                numbers = numbers.fillna(median)
-            columns[name] = numbers
+            if training is None:
+                columns |= _filled(numbers, name, float(numbers.median()), "the median", notes)
+            elif known is not None:
+                columns |= _filled(numbers, name, _median(training, name), "training's median", notes)
+            else:
+                # No model reads it: there is nothing to fill it for.
+                columns[name] = numbers
         else:
-            text = column.astype(object).where(~gaps, MISSING).map(lambda each: str(each).strip())
+            text = column.astype(object).where(~gaps, MISSING).map(lambda each: label_text(each).strip())
             n_levels = text.nunique()
-            if (n_levels > 50 and n_levels > len(text) / 2) or (n_levels > 20 and n_levels > 0.9 * len(text)):
+            many = (n_levels > 50 and n_levels > len(text) / 2) or (n_levels > 20 and n_levels > 0.9 * len(text))
+            if many and training is None:
                 raise DataError(
                     f"column {name!r} of participants has {n_levels} different texts among {len(text)} people, such as "
                     f"{text.iloc[0]!r}: no trait that people share. Group it into a few levels, or leave it out."
@@ -83,6 +91,37 @@ def clean_profiles(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 notes.append(f"profile {name!r}: {int(gaps.sum())} missing, kept as level {MISSING!r}")
             columns[name] = text
     return pd.DataFrame(columns, index=frame.index), notes
+
+
+def _filled(numbers: pd.Series, name: str, median: float, what: str, notes: list[str]) -> dict[str, pd.Series]:
+    """A numeric trait with its gaps filled, and where there were any the column that marks them."""
+    gaps = numbers.isna()
+    if not gaps.any():
+        return {name: numbers}
+    notes.append(f"profile {name!r}: {int(gaps.sum())} missing, set to {what} {median:g}, marked")
+    return {f"{name}_{MISSING}": gaps.astype(float), name: numbers.fillna(median)}
+
+
+def _median(training: pd.DataFrame, name: str) -> float:
+    """The median of a trait over the people of training who gave it."""
+    marks = training.get(f"{name}_{MISSING}")
+    given = training[name] if marks is None else training[name][marks == 0]
+    return float((given if len(given) else training[name]).median())
+
+
+def _is_number_trait(column: pd.Series, name: str, known: pd.Series | None) -> bool:
+    """Whether a trait is a number: as it was in training, else by what it holds."""
+    if known is None:
+        return _is_numeric(column, name)
+    if not pd.api.types.is_numeric_dtype(known):
+        return False
+    present = column.dropna()
+    if len(present) and not _is_numeric(column, name):
+        raise DataError(
+            f"column {name!r} of participants: {shown(present.iloc[0])} is not a number, as in training "
+            f"({_whose(column.notna())}); correct it or leave it empty."
+        )
+    return True
 
 
 def _whose(wrong: pd.Series) -> str:
@@ -160,6 +199,9 @@ class ProfileEncoder:
     def transform(self, profiles: pd.DataFrame) -> npt.NDArray[np.float32]:
         """Encode profiles, shape `(n_participants, n_columns)`; an unseen level or no number raises `DataError`."""
         columns = [*self.numeric, *self.nominal]
+        # Of people without a gap, nothing marks the gaps.
+        marks = {f"{name}_{MISSING}" for name in self.numeric if name in profiles.columns} & set(self.numeric)
+        profiles = profiles.assign(**{mark: 0.0 for mark in sorted(marks) if mark not in profiles.columns})
         missing = [name for name in columns if name not in profiles.columns]
         if missing:
             close = close_match(missing[0], [str(name) for name in profiles.columns if name not in columns])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 from .errors import DataError
 from .fitted import Fitted
 from .profiles import clean_profiles
+
+logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -74,9 +77,9 @@ def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -
         raise DataError("table 'participants' has no rows; give at least one.")
     if n_problems is not None:
         raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
-    frame, _ = clean_profiles(participants)
-    indicators = [name for name in fitted.profiles.columns if name not in frame and name.endswith("_missing")]
-    frame = frame.reindex(columns=[*frame.columns, *indicators], fill_value=0.0)
+    frame, notes = clean_profiles(participants, fitted.profiles)
+    for note in notes:
+        logger.warning("participants: %s", note)
     return Recruits(frame, fitted.profile_encoder.transform(frame))
 
 

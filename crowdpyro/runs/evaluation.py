@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..errors import CrowdPyroError, DataError
 from ..estimator import CrowdLLM
 from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal
+from ..profiles import clean_profiles
 from ..references import References
 from ..studies.scoring import Results
 from ..tables import id_hint, id_text, read_table, row_of, shown
@@ -68,7 +70,7 @@ def evaluate_run(
     model = load_run(run, device)
     scale = model.scale
     table = model.problems if problems is None else read_problems(problems)
-    data, known = _humans(model, humans, table, participants, new=problems is not None)
+    data, known = _humans(model, humans, table, participants, say, new=problems is not None)
     answered = data.problems.index[np.unique(data.problem_code)]
     data = data.select(problems=answered)
     say(f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems")
@@ -92,7 +94,7 @@ def evaluate_run(
 
 
 def _humans(
-    model: CrowdLLM, path: Path, problems: pd.DataFrame, participants: Path | None, *, new: bool
+    model: CrowdLLM, path: Path, problems: pd.DataFrame, participants: Path | None, say: Say, *, new: bool
 ) -> tuple[CrowdData, bool]:
     """Their answers, and whether the profiles beside them are their own."""
     frame = read_table(path, answer_words(model.scale))
@@ -106,15 +108,18 @@ def _humans(
                 f"{id_hint(other.iloc[0], problems.index)} Drop its answers, or give --problems with "
                 "its text, and --references with the LLM's answer to it."
             )
+    people: pd.DataFrame | None = None
     if participants is not None:
-        people: pd.DataFrame | None = read_participants(participants)
+        people, notes = clean_profiles(read_participants(participants), model.profiles)
+        for note in notes:
+            say(f"  {note}")
     elif "participant" in frame.columns and frame["participant"].isin(model.profiles.index).all():
         people = model.profiles
-    else:
-        people = None
-    data = CrowdData.from_frames(
-        frame, problems.reset_index(), None if people is None else people.reset_index(), scale=model.scale
-    )
+    # The traits stand aside while the answers are joined: what is no trait among few people was one in training.
+    ids = None if people is None else people.index.to_frame(index=False)
+    data = CrowdData.from_frames(frame, problems.reset_index(), ids, scale=model.scale)
+    if people is not None:
+        data = replace(data, participants=people)
     present = np.unique(data.participant_code)
     data = data.select(participants=data.participants.index[present])
     return data, people is not None or model.profiles.shape[1] == 0
@@ -171,6 +176,10 @@ def _yardsticks(
     if isinstance(scale, Ballot):
         return ballot_yardsticks(scale, data, training, asked, model.unknown(data.problems).empty)
     found: dict[str, FloatArray] = {"uniform": baselines.uniform(data.n_problems, scale.n_levels)}
+    absent = 0 if asked is None else len(data.problems.index.difference(asked.problems))
+    if absent:
+        say(f"yardsticks of the LLM are left out: {absent} problems have no row in the references given")
+        asked = None
     if asked is not None:
         asked = asked.select(data.problems.index)
         zero_shot: FloatArray = np.mean([asked.probabilities(name) for name in asked.names], axis=0)

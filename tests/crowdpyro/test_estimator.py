@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from crowdpyro import (
     Ordinal,
     References,
 )
+from crowdpyro.inference.runtime import seeded
 
 QUICK = FitConfig(epochs=6, margin_steps=10, every=2, batch_size=20)
 N_PEOPLE, N_PROBLEMS = 40, 8
@@ -119,7 +121,7 @@ def test_new_problems_need_text_and_references(fitted):
     with pytest.raises(DataError, match="problem 'new' is not of training"):
         fitted.generate(5, ["new"])
     other = References.from_frame(pd.DataFrame({"problem": ["new"], "answer": [1]}), scale=SCALES["ordinal"], name="x")
-    with pytest.raises(ModelError, match="fitted with llm"):
+    with pytest.raises(ModelError, match="are of x; the model was fitted with llm. .*in the column 'model'"):
         fitted.generate(5, NEW, other)
     crowd = fitted.generate(5, NEW, references(SCALES["ordinal"], ["new"]))
     assert crowd.problems.tolist() == ["new"]
@@ -257,7 +259,8 @@ def test_a_damaged_or_missing_folder_is_named(fitted, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda saved: saved.update(format=99), "has format 99; this version reads 1"),
+        (lambda saved: saved.update(format=99), "has format 99; this version reads 2: load it with the version that"),
+        (lambda saved: saved.update(format=1), "has format 1; this version reads 2: fit it again with this version"),
         (lambda saved: saved.update(arrays="0"), "do not belong together; fit or copy it again"),
         (lambda saved: saved.pop("scale"), "model.json is damaged .KeyError: 'scale'"),
         (lambda saved: saved["config"].update(n_hidden=3), "model.json is damaged .RuntimeError"),
@@ -305,3 +308,92 @@ def test_a_clear_pattern_is_learned():
     # People share one trait of variance .49 in a total of 1.49 plus rounding: correlations about .3.
     off = crowd.correlation().to_numpy()[~np.eye(N_PROBLEMS, dtype=bool)]
     assert 0.1 < off.mean() < 0.5
+
+
+def test_of_old_and_new_problems_only_the_new_need_references(fitted):
+    both = pd.concat([fitted.problems.iloc[[5]], NEW, fitted.problems.iloc[[0]]])
+    with pytest.raises(MissingReferenceError, match="problem 'new' .1 such. has no reference"):
+        fitted.generate(5, both)
+    new = references(SCALES["ordinal"], ["new"])
+    covariates, reference = fitted._covariates(both, new)
+    alone = fitted._covariates(NEW, new)
+    stored = fitted._state()
+    np.testing.assert_array_equal(covariates, np.stack([stored.covariates[5], alone[0][0], stored.covariates[0]]))
+    np.testing.assert_array_equal(reference, np.stack([stored.reference[5], alone[1][0], stored.reference[0]]))
+    assert fitted.generate(5, both, new, seed=1).n_problems == 3
+    # References of problems that are known are read as well.
+    other = references(SCALES["ordinal"], [5], seed=9)
+    assert (fitted._covariates(both.iloc[[0]], other)[0] != stored.covariates[[5]]).any()
+
+
+def test_a_backbone_is_asked_about_new_problems_alone(fitted, monkeypatch):
+    class Backbone:
+        def refer(self, problems, scale):
+            assert list(problems.index) == ["new"]
+            return references(scale, ["new"])
+
+    monkeypatch.setattr(fitted, "backbone", Backbone())
+    assert fitted.generate(5, pd.concat([fitted.problems, NEW]), seed=1).n_problems == N_PROBLEMS + 1
+
+
+@pytest.mark.parametrize("holdout", ["participant", "problem"])
+def test_only_who_answered_is_held_out(holdout):
+    """Of forty people and eight problems, ten and five came to an answer."""
+    data = people(SCALES["ordinal"])
+    few = data.answers.query("participant < 10 and problem < 5")
+    data = CrowdData.from_frames(
+        few, data.problems.reset_index(), data.participants.rename_axis("participant").reset_index(), scale=data.scale
+    )
+    model = quick(holdout=holdout, holdout_size=0.4).fit(data, references(data.scale), seed=5)
+    stored = model._state()
+    batch = stored.batch(data, stored.covariates, stored.reference)
+    for seed in range(5):
+        train, valid = model._hold_out(batch, seed)
+        assert train.n_answers + valid.n_answers == 50
+        assert valid.n_answers == 20
+        if holdout == "participant":
+            assert (train.n_participants, valid.n_participants) == (36, 4) == (train.population, valid.population)
+    assert all(joint < 0 for _, joint, _ in model.history.score)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, None])
+def test_a_seed_that_is_none_is_named(fitted, seed):
+    data, words = people(SCALES["ordinal"]), "seed=.*: give a whole number from 0 to 4294967295"
+    calls = [
+        lambda: quick().fit(data, seed=seed),
+        lambda: fitted.generate(3, seed=seed),
+        lambda: fitted.shares(seed=seed),
+        lambda: fitted.log_score(data, seed=seed),
+        lambda: data.split("participant", seed=seed),
+        lambda: data.folds("problem", 2, seed=seed),
+        lambda: fitted.generate(3).aggregate("majority", seed=seed),
+        lambda: seeded(seed).__enter__(),
+    ]
+    for call in calls:
+        with pytest.raises(ModelError, match=words):
+            call()
+
+
+def test_seeds_of_numpy_are_seeds(fitted):
+    one, other = (fitted.generate(3, seed=seed).codes() for seed in (np.int64(7), np.uint32(7)))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_gaps_of_new_people_are_filled_from_training_and_said(fitted, caplog):
+    new = pd.DataFrame({"group": ["u", "v"], "age": [0.5, None], "name": ["Ann", "Bo"]})
+    crowd = fitted.generate(new, seed=1)
+    assert "profile 'age': 1 missing, set to training's median" in caplog.text
+    median = fitted.profiles["age"].median()
+    np.testing.assert_array_equal(crowd.dataset["profile_age"], [0.5, median])
+    assert crowd.dataset["profile_age_missing"].to_numpy().tolist() == [0, 1]
+    with pytest.raises(DataError, match="'group' of participants: 'missing' was never seen.*Fill the gap"):
+        fitted.generate(new.assign(group=["u", None]))
+
+
+def test_new_people_with_many_towns_are_no_free_text():
+    scale = SCALES["ordinal"]
+    data = people(scale)
+    towns = data.participants.assign(town=[f"t{k % 25}" for k in range(N_PEOPLE)])
+    model = quick().fit(replace(data, participants=towns), references(scale), seed=5)
+    new = towns.iloc[:25]
+    assert model.generate(new, seed=1).dataset["profile_town"].to_numpy().tolist() == new["town"].tolist()

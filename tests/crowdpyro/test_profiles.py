@@ -136,3 +136,45 @@ def test_an_encoder_survives_json(rows):
 def test_a_trait_does_not_take_the_place_of_a_crowds_own_column(name):
     with pytest.raises(DataError, match=f"column {name!r} of participants: crowds have a column of that name.*rename"):
         clean_profiles(pd.DataFrame({name: ["x", "y"]}))
+
+
+GAPS = pd.DataFrame({"age": [20.0, 30.0, 100.0, np.nan], "home": ["1", "2", None, "x"], "free": [1.0, 2.0, 3.0, 4.0]})
+
+
+def test_new_people_are_filled_from_the_people_of_training():
+    training, _ = clean_profiles(GAPS)
+    new = pd.DataFrame(
+        {"age": [90.0, None, 95.0], "home": [1.0, None, 2.0], "free": [None, 7.0, 9.0], "other": [1, 2, 3]}
+    )
+    filled, notes = clean_profiles(new, training)
+    # The mean of those who gave it is 50, the median 30; the file's own median would be 92.5.
+    assert filled["age"].tolist() == [90.0, 30.0, 95.0]
+    assert filled["age_missing"].tolist() == [0, 1, 0]
+    assert filled["free"].tolist() == [2.5, 7.0, 9.0]
+    assert filled["home"].tolist() == ["1", "missing", "2"]
+    assert notes == [
+        "profile 'age': 1 missing, set to training's median 30, marked",
+        "profile 'home': 1 missing, kept as level 'missing'",
+        "profile 'free': 1 missing, set to training's median 2.5, marked",
+    ]
+    encoded = ProfileEncoder.fit(training).transform(filled)
+    assert np.isfinite(encoded).all()
+
+
+def test_people_without_a_gap_need_no_marks():
+    encoder = ProfileEncoder.fit(clean_profiles(GAPS)[0])
+    whole = pd.DataFrame({"age": [20.0], "home": ["1"], "free": [1.0]})
+    np.testing.assert_array_equal(encoder.transform(whole), encoder.transform(whole.assign(age_missing=0.0)))
+
+
+def test_what_is_a_trait_is_for_the_model_to_say():
+    people = pd.DataFrame({"town": [f"t{k % 15}" for k in range(200)], "age": np.arange(200.0)})
+    training, _ = clean_profiles(people)
+    few = pd.DataFrame({"town": [f"t{k % 15}" for k in range(30)], "age": 1.0, "name": [f"n{k}" for k in range(30)]})
+    with pytest.raises(DataError, match="'name' .* 30 different texts"):
+        clean_profiles(few)
+    filled, notes = clean_profiles(few, training)
+    assert not notes
+    assert len(ProfileEncoder.fit(training).transform(filled)) == 30
+    with pytest.raises(DataError, match="'age' of participants: 'old' is not a number, as in training"):
+        clean_profiles(few.assign(age="old"), training)
