@@ -34,8 +34,13 @@ def drawn_reference(
     """
     if use == "expected":
         return None
-    if references is None or not isinstance(scale, Ordinal | Continuous):
-        raise MissingReferenceError(f"reference={use!r} draws the LLM's answers; pass references= on a numeric scale.")
+    if not isinstance(scale, Ordinal | Continuous):
+        raise MissingReferenceError(
+            f"reference={use!r} draws the LLM's answer as a number, which {scale.kind} answers are not; give "
+            "reference='expected'."
+        )
+    if references is None:
+        raise MissingReferenceError(f"reference={use!r} draws the LLM's answers; pass references= of the problems.")
     rows = n_participants if use == "per_participant" else 1
     base = references.select(problems).fill("error").sources[0].base()
     if isinstance(scale, Continuous):

@@ -194,9 +194,10 @@ def _probability_columns(
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         where, held = row_of(row_names, rows.index[place]), np.round(probs[place], 4).tolist()
+        remedy = _percents(probs[place]) or "correct them or leave all of them empty."
         raise DataError(
             f"columns {columns[0]!r} to {columns[-1]!r}: {where} holds {held}, which are not "
-            f"probabilities{summing(scale)}; correct them or leave all of them empty."
+            f"probabilities{summing(scale)}; {remedy}"
         )
     values = np.full((*shape, scale.n_levels), np.nan)
     total = probs.sum(axis=1, keepdims=True) if summing(scale) else 1.0
@@ -215,6 +216,14 @@ def are_probabilities(values: FloatArray, scale: Scale) -> npt.NDArray[np.bool_]
 def summing(scale: Scale) -> str:
     """What is asked of the probabilities beyond being some; nothing where options are approved one by one."""
     return "" if isinstance(scale, Ballot) and scale.rule == "approval" else " that sum to one"
+
+
+def _percents(probs: FloatArray) -> str | None:
+    """What to do where the numbers seem to be percents; None where they do not."""
+    total = float(probs.sum())
+    if (probs >= 0).all() and 99.0 <= total <= 101.0:
+        return f"they sum to {total:g}: divide by 100, and by their sum where rounding makes it another."
+    return None
 
 
 def _number_column(column: pd.Series, name: str, row_names: pd.Index) -> FloatArray:

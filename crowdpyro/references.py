@@ -225,7 +225,8 @@ class References:
     def expected(self) -> FloatArray:
         """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`; labels raise."""
         if isinstance(self.scale, Categorical | Ballot):
-            raise DataError("labels and ballots have no expected value; take probabilities() instead.")
+            kind = "ballots" if isinstance(self.scale, Ballot) else "labels"
+            raise DataError(f"{kind} have no expected value; take probabilities() instead.")
         each = [
             mean_of_known(source.base(), axis=1)
             if isinstance(self.scale, Continuous)
@@ -321,9 +322,10 @@ class References:
     def write(self, path: str | Path) -> Path:
         """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all."""
         frame = self.to_frame()
-        if str(path).endswith(".parquet"):
+        name = str(path).lower()
+        if name.endswith(".parquet"):
             return write_whole(path, lambda file: frame.to_parquet(file, index=False))
-        if str(path).endswith((".csv", ".csv.gz")):
+        if name.endswith((".csv", ".csv.gz")):
             return write_whole(path, lambda file: frame.to_csv(file, index=False))
         raise DataError(f"file {str(path)!r}: the suffix must be .csv, .csv.gz or .parquet.")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 from crowdpyro import Categorical, Continuous, Crowd, CrowdData, DataError, Ordinal
+from crowdpyro.tables import read_table
 
 SCALE = Ordinal.range(1, 4)
 PROBLEMS = pd.DataFrame({"text": ["one", "two", "three"]}, index=pd.Index(["a", "b", "c"], name="problem"))
@@ -62,15 +67,39 @@ def test_files_round_trip_and_survive_a_failing_write(tmp_path, monkeypatch):
     assert again.scale == SCALE
     before = path.read_bytes()
 
-    def fail(self, file, **options):
-        file.write_bytes(b"half")
+    def fail(file, content):
+        with file.open("wb") as stream:
+            stream.write(bytes(content)[:10])
         raise OSError("disk full")
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         made.to_netcdf(path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["crowd.nc"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of a file")
+def test_a_full_disk_is_one_error_and_no_crash(tmp_path):
+    """A file that may not grow stands for the disk: HDF5, left to write it, killed the process."""
+    code = (
+        "import resource, sys, numpy as np, pandas as pd\n"
+        "from crowdpyro import Crowd, Ordinal\n"
+        "matrix = np.random.default_rng(0).integers(0, 4, (50_000, 3))\n"
+        "problems = pd.DataFrame({'text': ['a', 'b', 'c']}, index=pd.Index(['a', 'b', 'c'], name='problem'))\n"
+        "people = pd.DataFrame(index=range(50_000))\n"
+        "crowd = Crowd.from_matrix(matrix, scale=Ordinal.range(1, 4), problems=problems, participants=people)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))\n"
+        "try:\n"
+        "    crowd.to_netcdf(sys.argv[1])\n"
+        "except OSError as error:\n"
+        "    print(error)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "crowd.nc")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "crowd.nc' cannot be written (File too large); give another place, or make room" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_files_are_refused(tmp_path):
@@ -134,3 +163,29 @@ def test_arviz_reads_the_tree():
     data = arviz.InferenceData.from_datatree(made.to_datatree())
     mean = arviz.summary(data, group="posterior_predictive", var_names="y", kind="stats", hdi_prob=0.94)["mean"]
     np.testing.assert_allclose(mean, made.values().mean(axis=0), atol=0.01)
+
+
+def test_ratings_on_whole_numbers_are_written_as_such(tmp_path):
+    made, matrix = crowd()
+    assert made.to_frame()["response"].dtype == np.int64
+    made.write(tmp_path / "crowd.csv")
+    assert {line.split(",")[2] for line in (tmp_path / "crowd.csv").read_text().splitlines()[1:]} == set("1234")
+    halves, _ = crowd(scale=Ordinal((0.5, 1.0, 1.5, 2.0)))
+    assert set(halves.to_frame()["response"]) == {0.5, 1.0, 1.5, 2.0}
+    expected, _ = crowd(decision="expected")
+    assert expected.to_frame()["response"].dtype.kind == "f"
+    assert not np.isnan(matrix).all()
+
+
+def test_the_likeliest_label_is_a_label():
+    made, matrix = crowd(scale=Categorical(("p", "q", "r", "s")), decision="expected")
+    given = matrix[~np.isnan(matrix)].astype(int)
+    assert made.to_frame()["response"].tolist() == ["pqrs"[code] for code in given]
+
+
+@pytest.mark.parametrize("name", ["CROWD.CSV", "crowd.Csv.GZ", "crowd.PARQUET", "crowd.NC"])
+def test_a_suffix_may_be_in_capitals(tmp_path, name):
+    made, _ = crowd()
+    path = made.write(tmp_path / name)
+    frame = Crowd.open(path).to_frame() if name.endswith("NC") else read_table(path)
+    assert frame["response"].tolist() == made.to_frame()["response"].tolist()

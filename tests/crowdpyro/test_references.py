@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpyro import Categorical, Continuous, DataError, MissingReferenceError, Ordinal, References
+from crowdpyro import Categorical, Continuous, DataError, MissingReferenceError, Ordinal, References, parse_scale
+from crowdpyro.reference_draws import drawn_reference
 from crowdpyro.references import ReferenceSource
 from crowdpyro.tables import write_whole
 
@@ -251,3 +252,37 @@ def test_any_draws_become_their_frequencies(data):
         assert references.probabilities()[row] == pytest.approx([expected.get((problem, k), 0.0) for k in (1, 2, 3)])
     again = References.from_frame(references.to_frame(), scale=SCALE)
     np.testing.assert_allclose(again.source().values, references.source().values)
+
+
+def test_percents_are_told_from_nonsense():
+    percents = pd.DataFrame({"problem": ["a"], "p_1": [20.0], "p_2": [30.0], "p_3": [49.9]})
+    with pytest.raises(DataError, match=r"row 0 .*sum to one; they sum to 99.9: divide by 100"):
+        References.from_frame(percents, scale=Ordinal.range(1, 3))
+    with pytest.raises(DataError, match="correct them or leave all of them empty"):
+        References.from_frame(percents.assign(p_3=3.0), scale=Ordinal.range(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("scale", "given", "words"),
+    [
+        (parse_scale("x,y"), True, "as a number, which categorical answers are not; give reference='expected'"),
+        (parse_scale("choose:1:x,y"), True, "as a number, which ballot answers are not; give reference='expected'"),
+        (parse_scale("x,y"), False, "as a number, which categorical answers are not"),
+        (Ordinal.range(1, 3), False, "draws the LLM's answers; pass references= of the problems"),
+    ],
+)
+def test_what_cannot_be_drawn_says_why(scale, given, words):
+    labels = parse_scale("x,y")
+    references = References.from_frame(pd.DataFrame({"problem": ["a"], "answer": ["x"]}), scale=labels)
+    with pytest.raises(MissingReferenceError, match=words):
+        drawn_reference(
+            references if given else None, "shared_draw", pd.Index(["a"]), 3, scale, np.random.default_rng()
+        )
+
+
+def test_a_suffix_of_references_may_be_in_capitals(tmp_path):
+    scale = Ordinal.range(1, 3)
+    references = References.from_frame(pd.DataFrame({"problem": ["a"], "answer": [2]}), scale=scale)
+    for name in ("R.CSV", "R.Parquet"):
+        again = References.read(references.write(tmp_path / name), scale=scale)
+        assert again.probabilities().tolist() == [[0, 1, 0]]

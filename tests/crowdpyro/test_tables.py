@@ -265,7 +265,7 @@ def test_fewer_draws_of_one_problem_are_no_gap_and_labels_have_no_mean():
     assert references.missing().empty
     assert references.expected().tolist() == [3.0, 5.0]
     labels = References.from_frame(pd.DataFrame({"problem": ["a"], "answer": ["x"]}), scale=parse_scale("x,y"))
-    with pytest.raises(DataError, match="labels have no expected value; take probabilities"):
+    with pytest.raises(DataError, match="^labels have no expected value; take probabilities"):
         labels.expected()
 
 
