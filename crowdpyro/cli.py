@@ -21,6 +21,10 @@ app = typer.Typer(
 study_app = typer.Typer(help="Reproduce a study beside its yardsticks.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(study_app, name="study")
 
+_SCALES = (
+    "1:5, a,b,c or continuous[:LOW:HIGH]; ballots: approval:a,b,c, choose:2:a,b,c, rank:2:a,b,c or points:10:a,b,c."
+)
+
 Seeds = Annotated[int, typer.Option(min=1, help="Number of splits, seeds 0, 1, ...")]
 
 
@@ -32,7 +36,7 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Digital populations from a small sample of people and a frozen LLM."""
@@ -65,7 +69,7 @@ def fit(
     config: Annotated[Path | None, typer.Option(help="YAML file of these options; the command line wins.")] = None,
     problems: Annotated[Path | None, typer.Option(help="Problems: problem, text.")] = None,
     participants: Annotated[Path | None, typer.Option(help="People: participant, and a column a trait.")] = None,
-    scale: Annotated[str | None, typer.Option(help="1:5, a,b,c or continuous[:LOW:HIGH].")] = None,
+    scale: Annotated[str | None, typer.Option(help=_SCALES)] = None,
     references: Annotated[Path | None, typer.Option(help="Recorded answers of LLMs.")] = None,
     llm: Annotated[str | None, typer.Option(help="Or an LLM to ask: embedded, a folder, a hub id.")] = None,
     question: Annotated[str | None, typer.Option(help="What the LLM is asked about each text.")] = None,
@@ -119,6 +123,12 @@ def generate(
     decision: Annotated[str, typer.Option(help="draw one answer, or the expected one.")] = "draw",
     reference: Annotated[str, typer.Option(help="expected, shared_draw or per_participant.")] = "expected",
     crossed: Annotated[bool, typer.Option(help="The same people for all problems.")] = True,
+    participation: Annotated[
+        float | None, typer.Option(help="Probability of taking part; the learned ones, or 1, when not given.")
+    ] = None,
+    per_problem: Annotated[
+        int | None, typer.Option(help="So many answers a problem, by some of those who would take part.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal crowds.")] = 0,
     device: Device = "cpu",
 ) -> None:
@@ -142,6 +152,8 @@ def generate(
             decision=decision,  # type: ignore[arg-type]
             reference=reference,  # type: ignore[arg-type]
             crossed=crossed,
+            participation=participation,
+            per_problem=per_problem,
             seed=seed,
             device=device,
         )
@@ -171,7 +183,7 @@ def evaluate(
     from .studies.display import print_summary, wide_console
     from .studies.scoring import write_results
 
-    if out is not None and not out.name.endswith((".csv", ".csv.gz")):
+    if out is not None and not out.name.lower().endswith((".csv", ".csv.gz")):
         raise DataError(f"file {str(out)!r}: the suffix must be .csv or .csv.gz.")
     results = evaluate_run(
         run,
@@ -241,10 +253,12 @@ def offensiveness(
 
 def main() -> None:
     """Entry point of the command `crowdpyro`."""
+    # Known to every command by being taken off, wherever it stands.
+    words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        app()
+        app(words)
     except (CrowdPyroError, OSError) as error:
-        if "--debug" in sys.argv:
+        if len(words) < len(sys.argv) - 1:
             raise
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)

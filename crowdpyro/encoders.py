@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .models.errors import DataError, ModelError
-from .pretrained import quiet_loading, torch_threads
+from .pretrained import hub_options, quiet_loading, torch_threads, why_not
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +55,17 @@ class SentenceEncoder:
         from transformers import AutoModel, AutoTokenizer
 
         folder = Path(source)
-        where = {} if folder.is_dir() else {"revision": revision or "main"}
+        where: dict[str, str | bool] = {}
         try:
             with quiet_loading():
+                if not folder.is_dir():
+                    where = hub_options(source, revision)
                 self._tokenizer: Any = AutoTokenizer.from_pretrained(source, **where)
                 self._network: Any = AutoModel.from_pretrained(source, **where)
         except (OSError, ValueError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"encoder={source!r} cannot be loaded ({reason}). Give 'auto', 'minilm', 'tfidf', a folder "
-                "with config.json, tokenizer and weights, or the id of a model on the hub."
+                f"encoder={source!r} cannot be loaded ({why_not(error, where)}). Give 'auto', 'minilm', 'tfidf', a "
+                "folder with config.json, tokenizer and weights, or the id of a model on the hub."
             ) from error
         self._network.float().eval().requires_grad_(False)
         self.name = name
@@ -141,7 +142,9 @@ class TfidfEncoder:
         try:
             counts = vectorizer.fit_transform(texts)
         except ValueError as error:
-            raise DataError(f"column 'text': TF-IDF finds no words ({error}); load another encoder.") from error
+            raise DataError(
+                f"column 'text': TF-IDF finds no words ({error}); load another encoder, or give n_components=0."
+            ) from error
         new = TfidfEncoder()
         new._words = tuple(vectorizer.get_feature_names_out())
         new._weights = np.asarray(vectorizer.idf_, dtype=np.float64)
@@ -149,7 +152,10 @@ class TfidfEncoder:
         if len(new._words) == 1:
             new._directions = np.ones((1, 1))
         else:
-            new._directions = TruncatedSVD(size, random_state=0).fit(counts).components_
+            # Texts of equal words have no variance, whose share scikit-learn divides by; whoever needs texts that
+            # differ says so.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                new._directions = TruncatedSVD(size, random_state=0).fit(counts).components_
         return new
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -32,7 +32,7 @@ import pandas as pd
 from .chains import Tokens, check_chains, common_prefix, disjoint_logs, forced_tails, normalised
 from .models.errors import DataError, ModelError
 from .models.scales import Continuous, Scale
-from .pretrained import file_revision, packaged, quiet_loading, torch_threads
+from .pretrained import file_revision, hub_options, packaged, quiet_loading, torch_threads, why_not
 from .prompts import (
     CHAT_PROMPT,
     PLAIN_PROMPT,
@@ -386,18 +386,19 @@ def _load(model: str, path: Path, dtype: str, revision: str | None) -> tuple[Any
     torch_dtype = getattr(torch, dtype, None)
     if not isinstance(torch_dtype, torch.dtype) or not torch_dtype.is_floating_point:
         raise ModelError(f"dtype={dtype!r}: give a floating torch dtype, such as 'float32' or 'bfloat16'.")
+    source = model
+    where: dict[str, str | bool] = {}
     if path.is_file():
         source, where = str(path.parent), {"gguf_file": path.name}
-    else:
-        source, where = (str(path), {}) if path.is_dir() else (model, {"revision": revision or "main"})
     try:
         with quiet_loading():
+            if not path.exists():
+                where = hub_options(model, revision)
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             network = AutoModelForCausalLM.from_pretrained(source, dtype=torch_dtype, **where)
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"model={model!r} cannot be loaded ({reason}). Give 'embedded', a folder with config.json, "
+            f"model={model!r} cannot be loaded ({why_not(error, where)}). Give 'embedded', a folder with config.json, "
             "tokenizer and weights, a .gguf file, or the id of a model on the hub."
         ) from error
     return tokenizer, network

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import metadata, util
@@ -20,6 +20,8 @@ from .models.errors import ModelError
 DECISIVE = (".safetensors", ".bin", ".gguf", ".model", "config.json", "tokenizer.json", "vocab.txt")
 SKIPPED = ("training_args.bin", "optimizer.bin")
 DIGITS = 12
+# Longest wait for the hub's first word.
+HUB_SECONDS = 10.0
 
 
 def packaged(module: str, within: str, distribution: str) -> Path | None:
@@ -58,6 +60,41 @@ def file_revision(path: Path, distribution: str | None = None) -> str:
             digest.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     prefix = f"sha256:{digest.hexdigest()[:DIGITS]}"
     return f"{metadata.version(distribution)}+{prefix}" if distribution else prefix
+
+
+def hub_options(model: str, revision: str | None) -> dict[str, str | bool]:
+    """Where `from_pretrained` shall look for a model of the hub: on the hub, or, out of reach, among kept files alone.
+
+    Left to themselves, the hub's downloads try for 25 s to reach it, file by file and aloud, before a slip in a name
+    is said.
+
+    Raises
+    ------
+    OSError
+        The hub has no such model or revision.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    options: dict[str, str | bool] = {"revision": revision or "main"}
+    try:
+        HfApi().model_info(model, revision=revision, timeout=HUB_SECONDS)
+    except RepositoryNotFoundError as error:
+        raise OSError("no such folder, and no such model on the hub, or a private one") from error
+    except RevisionNotFoundError as error:
+        raise OSError(f"the hub has no revision {revision!r} of it") from error
+    except HFValidationError as error:
+        raise OSError("no such folder, and no id that the hub could know") from error
+    except Exception:  # The hub's HTTP library, and with it the errors, changes with its version.
+        return options | {"local_files_only": True}
+    return options
+
+
+def why_not(error: Exception, where: Mapping[str, str | bool]) -> str:
+    """Why a model could not be loaded, in one line."""
+    if where.get("local_files_only") and isinstance(error, OSError):
+        return "the hub cannot be reached, and no folder nor earlier download has all of its files"
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager

@@ -95,7 +95,11 @@ class TextComponents:
         vectors = self.encoder.encode(texts).astype(np.float64)
         most = min(self.n_components, len(vectors) - 1, vectors.shape[1])
         if most < 1 or np.allclose(vectors, vectors[0]):
-            raise DataError(f"column 'text': {len(texts)} texts do not differ; components need two that do.")
+            what = "there is one text" if len(texts) == 1 else f"the {len(texts)} texts do not differ"
+            raise DataError(
+                f"column 'text': {what}, and components need two that do; add problems, or give n_components=0 for a "
+                "model that reads no text."
+            )
         pca = PCA(most, svd_solver="full").fit(vectors)
         spread = pca.explained_variance_
         keep = spread > 1e-9 * spread[0]

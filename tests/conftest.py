@@ -16,6 +16,17 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub of models cannot be reached."""
+    from huggingface_hub import HfApi
+
+    def unreachable(*args: object, **how: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(HfApi, "model_info", unreachable)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real human data, named by CROWDPYRO_DATA."""

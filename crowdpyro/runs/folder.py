@@ -257,6 +257,8 @@ def generate_run(
     decision: Decision = "draw",
     reference: ReferenceUse = "expected",
     crossed: bool = True,
+    participation: float | None = None,
+    per_problem: int | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> Crowd:
@@ -273,14 +275,24 @@ def generate_run(
     problems, references
         Files of other problems than those of training, and of the LLM's answers to them; without the second file the
         run's own LLM is asked.
-    decision, reference, crossed, seed, device
+    decision, reference, crossed, participation, per_problem, seed, device
         As in `CrowdLLM.generate`.
     """
     model = load_run(run, device)
     people = participants if isinstance(participants, int) else read_participants(participants)
     asked = None if problems is None else read_problems(problems)
     answers = new_references(model, run, asked, references, say)
-    return model.generate(people, asked, answers, decision=decision, reference=reference, crossed=crossed, seed=seed)
+    return model.generate(
+        people,
+        asked,
+        answers,
+        decision=decision,
+        reference=reference,
+        crossed=crossed,
+        participation=participation,
+        per_problem=per_problem,
+        seed=seed,
+    )
 
 
 def new_references(

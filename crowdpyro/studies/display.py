@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from .scoring import LOWER_IS_BETTER, paired, summary
 
@@ -23,11 +26,15 @@ _TITLES = {
 def wide_console() -> Console:
     """A console that leaves the tables their width when nobody's terminal sets one."""
     console = Console()
-    return console if console.is_terminal else Console(width=110)
+    # Tables take what they need: seven metrics beside the longest method are 150 columns.
+    return console if console.is_terminal else Console(width=160)
 
 
 def print_summary(results: pd.DataFrame, split: str, console: Console, title: str) -> None:
-    """Means (standard deviations) over seeds, best method first by its first column, the best of each in bold."""
+    """Means (standard deviations) over seeds, best method first by its first column, the best of each in bold.
+
+    What the console is too narrow for comes in a table below: nothing is cut.
+    """
     table = summary(results[results["split"] == split])
     mean, std = (
         table["mean"].droplevel(["split", "references"]),
@@ -37,14 +44,37 @@ def print_summary(results: pd.DataFrame, split: str, console: Console, title: st
     order = "wasserstein1" if "wasserstein1" in columns else columns[0]
     ranked = mean[order] if LOWER_IS_BETTER[order.partition(":")[0]] else -mean[order]
     mean = mean.iloc[ranked.to_numpy().argsort(kind="stable")]
-    view = Table(title=title, title_justify="left", header_style="bold")
-    view.add_column("method", no_wrap=True)
-    for name in columns:
-        view.add_column(_TITLES[name], justify="right", no_wrap=True)
-    for method, row in mean.iterrows():
-        cells = [_cell(row[name], std.loc[method, name], _is_best(mean[name], row[name], name)) for name in columns]
-        view.add_row(str(method), *cells, style="cyan" if method == "crowdllm" else None)
-    console.print(view)
+    rows = list(mean.iterrows())
+    cells = {
+        name: [_cell(row[name], std.loc[method, name], _is_best(mean[name], row[name], name)) for method, row in rows]
+        for name in columns
+    }
+    methods = [str(method) for method, _ in rows]
+    for some in _fitting({name: _width([_TITLES[name], *cells[name]]) for name in columns}, console, _width(methods)):
+        view = Table(title=title, title_justify="left", header_style="bold")
+        view.add_column("method", no_wrap=True)
+        for name in some:
+            view.add_column(_TITLES[name], justify="right", no_wrap=True)
+        for place, method in enumerate(methods):
+            chosen = (cells[name][place] for name in some)
+            view.add_row(method, *chosen, style="cyan" if method == "crowdllm" else None)
+        console.print(view)
+
+
+def _width(texts: list[str]) -> int:
+    """Terminal columns that a table's column takes, its rule and blanks among them."""
+    return max(Text.from_markup(text).cell_len for text in texts) + 3
+
+
+def _fitting(widths: dict[str, int], console: Console, taken: int) -> Iterator[list[str]]:
+    """The columns in order, as many at a time as the console shows whole beside one that takes so much."""
+    some: list[str] = []
+    for name, width in widths.items():
+        if some and taken + sum(widths[each] for each in some) + width >= console.width:
+            yield some
+            some = []
+        some.append(name)
+    yield some
 
 
 def print_paired(results: pd.DataFrame, method: str, against: str, console: Console) -> None:

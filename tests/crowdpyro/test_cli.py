@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from crowdpyro import cli
+from crowdpyro import DataError, cli
 
 
 def test_help_and_version():
@@ -66,7 +66,7 @@ def test_another_guide_or_objective_is_one_more_row(popquorn_dir, tmp_path, guid
 
 
 def test_unknown_guides_and_objectives_are_named():
-    from crowdpyro import DataError, ModelError
+    from crowdpyro import ModelError
     from crowdpyro.studies.offensiveness import variants_of
 
     assert list(variants_of("vae", "predictive")) == ["crowdllm"]
@@ -74,3 +74,17 @@ def test_unknown_guides_and_objectives_are_named():
         variants_of("vae", "mse")
     with pytest.raises(ModelError, match="guide='flow': give 'vae' or 'semi_implicit'"):
         variants_of("flow", "predictive")
+
+
+@pytest.mark.parametrize("place", [1, 3, 5])
+def test_debug_shows_the_error_itself_wherever_it_stands(monkeypatch, tmp_path, place):
+    words = ["crowdpyro", "study", "offensiveness", "--data", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*words[:place], "--debug", *words[place:]])
+    with pytest.raises(DataError, match="folder"):
+        cli.main()
+
+
+def test_the_help_of_the_scale_names_ballots():
+    output = CliRunner().invoke(cli.app, ["fit", "--help"]).output
+    for rule in ("approval:", "choose:2:", "rank:2:", "points:10:"):
+        assert rule in output

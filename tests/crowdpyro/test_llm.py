@@ -4,7 +4,8 @@ import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -315,3 +316,25 @@ def test_the_embedded_model_scores_digits(embedded: FrozenLLM) -> None:
     raw = np.exp([by_hand(embedded, f"{prompt} ", str(d)) for d in range(1, 6)])
     assert raw.sum() > 0.5
     np.testing.assert_allclose(probabilities(answers)[0, 0], raw / raw.sum(), atol=1e-4)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_model_out_of_reach_is_named_once_and_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match=r"model='no/such' cannot be loaded \(the hub cannot be reached"):
+        FrozenLLM("no/such")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_name_that_the_hub_does_not_know_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi, errors
+
+    def refuse(*args: object, **how: object) -> None:
+        # The hub's HTTP library changes with its version.
+        raise errors.RepositoryNotFoundError("401", response=cast(Any, SimpleNamespace(headers={}, request=None)))
+
+    monkeypatch.setattr(HfApi, "model_info", refuse)
+    with pytest.raises(ModelError, match=r"cannot be loaded \(no such folder, and no such model on the hub"):
+        FrozenLLM("no/such")
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match=r"cannot be loaded \(no such folder, and no id"):
+        FrozenLLM("folder/of/mine")

@@ -453,3 +453,72 @@ def test_a_full_disk_leaves_the_run_as_it_was(command, files, monkeypatch):
     code, _, err = command(*fit_words(files, "--overwrite", "--seed", "3"))
     assert (code, "model.json' cannot be written (No space left on device); give another place" in err) == (2, True)
     assert {path.name: path.read_bytes() for path in (files / "RUN").iterdir()} == before
+
+
+def test_who_takes_part_is_chosen_on_the_command_line(command, files):
+    command(*fit_words(files))
+    words = ["generate", files / "RUN", "--participants", "400", "--out", files / "crowd.CSV"]
+    assert command(*words, "--participation", "0.25")[0] == 0
+    rows = len(pd.read_csv(files / "crowd.CSV"))
+    # 1,600 coins of .25: standard deviation 17, four of them.
+    assert abs(rows - 400) < 70
+    assert command(*words, "--participation", "0.25", "--per-problem", "20")[0] == 0
+    assert set(pd.read_csv(files / "crowd.CSV")["problem"].value_counts()) == {20}
+    code, _, err = command(*words, "--participation", "1.5")
+    assert (code, "participation=1.5: give probabilities in [0, 1]" in err) == (2, True)
+    code, _, err = command(*words, "--per-problem", "401")
+    assert (code, "per_problem=401: problem number 0 finds 400 who would take part" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["participation=learned"], ["guide=semi_implicit"], ["training.objective=paper"],
+     ["guide=semi_implicit", "training.objective=paper", "n_eps=0"]],
+)  # fmt: skip
+def test_every_kind_of_model_is_set_from_the_command_line(command, files, settings):
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert command(*fit_words(files, *words))[0] == 0
+    code, out, _ = command("show", files / "RUN")
+    assert code == 0
+    for setting in settings:
+        assert setting in out
+    assert command("generate", files / "RUN", "--participants", "20", "--out", files / "crowd.csv")[0] == 0
+    rows = len(pd.read_csv(files / "crowd.csv"))
+    assert 0 < rows < 80 if settings == ["participation=learned"] else rows == 80
+
+
+def test_a_run_of_an_older_format_is_fitted_again(command, files):
+    command(*fit_words(files))
+    path = files / "RUN" / "model.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"format": 2', '"format": 1'))
+    code, _, err = command("generate", files / "RUN", "--out", files / "crowd.csv")
+    assert (code, "has format 1; this version reads 2: fit it again" in err) == (2, True)
+    assert command(*fit_words(files))[0] == 0
+    assert path.read_text() == whole
+
+
+def test_old_and_new_problems_are_evaluated_together(command, files):
+    command(*fit_words(files))
+    problems = pd.concat([pd.read_csv(files / f"{name}.csv") for name in ("problems", "new")])
+    problems.to_csv(files / "all.csv", index=False)
+    answers([f"q{k}" for k in range(20)], "abef", seed=3).to_csv(files / "others.csv", index=False)
+    words = ["evaluate", files / "RUN", files / "others.csv", "--problems", files / "all.csv"]
+    code, out, _ = command(*words, "--references", files / "new_refs.csv")
+    assert code == 0
+    assert "yardsticks of the LLM are left out: 2 problems have no row in the references given" in out
+
+
+def test_gaps_of_the_people_evaluated_are_filled_from_training(command, files):
+    people = pd.read_csv(files / "everybody.csv").assign(age=range(50), town=[f"t{k}" for k in range(50)])
+    for count, name in ((30, "people"), (50, "everybody")):
+        some = people[:count].assign(town=[f"t{k % 10}" for k in range(count)])
+        some["age"] = some["age"].where(some.index != 40)
+        some.to_csv(files / f"{name}.csv", index=False)
+    assert command(*fit_words(files))[0] == 0
+    people = pd.read_csv(files / "everybody.csv").assign(name=[f"n{k}" for k in range(50)])
+    people.to_csv(files / "everybody.csv", index=False)
+    code, out, _ = command("evaluate", files / "RUN", files / "others.csv", "--participants", files / "everybody.csv")
+    assert code == 0
+    assert "profile 'age': 1 missing, set to training's median 14.5" in out
+    assert "joint log score" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from crowdpyro import DataError, Ordinal, parse_scale
 from crowdpyro.studies.display import print_paired, print_summary, wide_console
@@ -70,3 +71,24 @@ def test_shares_are_scored_where_people_answered():
 def test_only_ratings_are_scored():
     with pytest.raises(DataError, match="ordinal"):
         ordinal(parse_scale("yes,no"))
+
+
+@pytest.mark.parametrize("width", [80, 110, 160])
+def test_no_title_and_no_number_is_cut(capsys, width):
+    frames = []
+    for seed in range(2):
+        made = Results("s", "humans", "llm", seed)
+        for method in ("crowdllm", "crowdllm_predictive_semi_implicit"):
+            made.add(method, "mae", 0.3, "mean")
+            for metric in ("cosine_similarity", "wasserstein1", "log_loss", "correlation_error"):
+                made.add(method, metric, 0.3)
+            made.add(method, "joint_log_score", -1.51)
+            made.add(method, "single_log_score", -1.52)
+        frames.append(made.frame())
+    print_summary(pd.concat(frames), "humans", Console(width=width), "title")
+    shown = capsys.readouterr().out
+    for title in ("MAE", "CS", "W1", "log loss", "corr. error", "joint log score", "single log score"):
+        assert shown.count(f" {title} ") == 1
+    assert shown.count("-1.510 (0.000)") == 2
+    assert "crowdllm_predictive_semi_implicit" in shown
+    assert "…" not in shown

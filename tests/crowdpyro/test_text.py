@@ -150,7 +150,7 @@ def test_directions_without_spread_are_left_out() -> None:
     rng = np.random.default_rng(1)
     flat = Fixed({t: np.array([*rng.normal(size=2), 1.0, 1.0]) for t in TEXTS + NEW})
     assert TextComponents(flat, 4).fit(TEXTS).n_components_ == 2
-    with pytest.raises(DataError, match="do not differ"):
+    with pytest.raises(DataError, match=r"the 2 texts do not differ, .*give n_components=0"):
         TextComponents(flat, 2).fit([TEXTS[0], TEXTS[0]])
 
 
@@ -225,3 +225,16 @@ def test_minilm_knows_what_is_alike() -> None:
     cat, kitten, tax = encoder.encode(["A cat sleeps.", "A kitten is asleep.", "The tax return is due on Monday."])
     assert cat.shape == (384,)
     assert cat @ kitten > 0.6 > cat @ tax + 0.3
+
+
+@pytest.mark.parametrize("texts", [["a storm"], ["a storm", "a storm"], ["A storm.", "a storm!"], ["storm", "storm"]])
+def test_texts_of_equal_words_are_one_error_and_no_warning(texts: list[str]) -> None:
+    with pytest.raises(DataError, match=r"column 'text': .* components need two that do; .*give n_components=0"):
+        TextComponents(TfidfEncoder(), 4).fit(texts)
+
+
+@pytest.mark.usefixtures("offline")
+def test_an_encoder_out_of_reach_is_named_once_and_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match=r"encoder='no/such' cannot be loaded \(the hub cannot be reached"):
+        load_encoder("no/such")
+    assert capfd.readouterr() == ("", "")
