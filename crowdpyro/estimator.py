@@ -356,8 +356,8 @@ class CrowdLLM:
         y_ref = drawn_reference(references, reference, asked.frame.index, recruits.n, fitted.scale, rng)
         if not tells_the_story(fitted.model) and (decision, reference) != ("draw", "expected"):
             raise ModelError(
-                f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` or `eps_dist` is run as it is; give "
-                "decision='draw', reference='expected'."
+                f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` or `eps_dist` is run "
+                "as it is; give decision='draw', reference='expected'."
             )
         with seeded(seed, self.device):
             matrix = answers_of(fitted, recruits, asked, n_draws if decision == "expected" else 0, y_ref)
@@ -393,8 +393,8 @@ class CrowdLLM:
         Returns
         -------
         ndarray
-            Shape `(n_problems, n_levels)`, discrete scales only. Of a model that overrides `crowd` or `eps_dist`, counted
-            in one crowd of these participants.
+            Shape `(n_problems, n_levels)`, discrete scales only; of a model that overrides `crowd` or `eps_dist`,
+            counted in one crowd of these participants.
         """
         from .inference.generate import shares
         from .inference.program import tells_the_story

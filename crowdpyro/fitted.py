@@ -43,7 +43,8 @@ class Fitted:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(iter(self.model.parameters())).device
+        device: torch.device = next(iter(self.model.parameters())).device
+        return device
 
     def to(self, device: str) -> None:
         """Move model and guide."""

@@ -9,6 +9,7 @@ program has: none of them ever sees the answers. A program must have the site `y
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,8 +28,9 @@ _BLOCK = 65_536
 
 
 def tells_the_story(model: Any) -> bool:
-    """Whether a model's `crowd` is the joint model's own, however its parts are overridden."""
-    return isinstance(model, JointModel) and type(model).crowd is JointModel.crowd
+    """Whether a model's `crowd` and `eps_dist` are the joint model's own, whatever else of it is overridden."""
+    kind = type(model)
+    return issubclass(kind, JointModel) and (kind.crowd, kind.eps_dist) == (JointModel.crowd, JointModel.eps_dist)
 
 
 @torch.no_grad()
@@ -47,25 +49,30 @@ def run_crowd(model: Any, batch: Batch) -> Tensor:
     Tensor
         Shape `(n_participants, n_problems, ...)`.
     """
-    n_problems = len(batch.features)
     blocks = []
-    device = batch.rows.device
+    for met in everybody_meets_everything(batch):
+        with pyro.validation_enabled(False):
+            answers = _site_y(poutine.trace(model.crowd).get_trace(met))["value"]
+        blocks.append(answers.reshape(met.n_participants, -1, *answers.shape[1:]))
+    return torch.cat(blocks)
+
+
+def everybody_meets_everything(batch: Batch) -> Iterator[Batch]:
+    """All pairs of a batch's people and problems, nobody having answered, in blocks of people."""
+    n_problems, device = len(batch.features), batch.rows.device
     for rows in torch.arange(batch.n_participants, device=device).split(max(1, _BLOCK // n_problems)):
-        met = replace(
+        place = torch.arange(len(rows), device=device)
+        yield replace(
             batch,
             profile=batch.profile[rows],
-            rows=torch.arange(len(rows), device=device),
-            participant=torch.arange(len(rows), device=device).repeat_interleave(n_problems),
+            rows=place,
+            participant=place.repeat_interleave(n_problems),
             problem=torch.arange(n_problems, device=device).repeat(len(rows)),
             response=None,
             took_part=None,
             population=len(rows),
             met=None,
         )
-        with pyro.validation_enabled(False):
-            answers = _site_y(poutine.trace(model.crowd).get_trace(met))["value"]
-        blocks.append(answers.reshape(len(rows), n_problems, *answers.shape[1:]))
-    return torch.cat(blocks)
 
 
 @torch.no_grad()

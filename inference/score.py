@@ -56,8 +56,8 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
     answered = torch.zeros(batch.n_participants, dtype=torch.bool, device=batch.rows.device)
     answered[batch.participant] = True
     if not tells_the_story(model):
-        people, answers = run_score(model, batch, n_draws)
-        return LogScore(float(people[answered].sum() / n), float(answers.sum() / n))
+        joint, single = run_score(model, batch, n_draws)
+        return LogScore(float(joint[answered].sum() / n), float(single.sum() / n))
     n_draws = n_draws if model.n_eps else 1
     draws = normal_draws(n_draws, model.n_eps, seed).to(batch.profile)
     x = model.problems(batch).at(batch.problem)

@@ -276,10 +276,10 @@ class _JointStage:
 
 def objective_for(config: FitConfig) -> CrowdELBO:
     """The objective that the settings name."""
-    particles = {"num_particles": config.n_particles, "vectorize_particles": True}
+    n = config.n_particles
     if config.objective == "predictive":
-        return PredictiveELBO(**particles)
-    return PaperELBO(config.decision_weight, config.n_belief_draws, **particles)
+        return PredictiveELBO(num_particles=n, vectorize_particles=True)
+    return PaperELBO(config.decision_weight, config.n_belief_draws, num_particles=n, vectorize_particles=True)
 
 
 def _program(model: Any, guide: Any, objective: ELBO, batch: Batch) -> Any:

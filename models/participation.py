@@ -33,16 +33,6 @@ class LogisticParticipation(nn.Module):
         self.profile = nn.Parameter(torch.zeros(1, n_profile))
         self.problem = nn.Parameter(torch.zeros(1, n_features))
 
-    def logits(self, profile: Tensor, features: Tensor) -> Tensor:
-        """Log odds of every participant with every problem, shape `(..., n_participants, n_problems)`.
-
-        Parameters
-        ----------
-        profile, features
-            Shapes `(..., n_participants, n_profile)` and `(n_problems, n_features)`.
-        """
-        return self.of_profile(profile)[..., None] + self.of_problem(features)
-
     def of_profile(self, profile: Tensor) -> Tensor:
         """The participants' part, intercept included, shape `(..., n_participants)`."""
         return linear(profile, self.profile)[..., 0] + self.intercept
