@@ -43,6 +43,7 @@ class BallotBlender(Blender):
         As in `Blender`.
     """
 
+    scales = (Ballot,)
     n_shape = 0
 
     def __init__(self, scale: Ballot, spread: float = 1.0, fixed: bool = False) -> None:

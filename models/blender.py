@@ -43,6 +43,8 @@ class Blender(nn.Module):
 
     Attributes
     ----------
+    scales
+        Kinds of scale that it serves.
     n_shape
         Numbers a problem's encoder gives the blender.
     n_spread
@@ -55,6 +57,7 @@ class Blender(nn.Module):
         Which of the `n_shape` numbers place the answers without touching how they hang together: the cut points.
     """
 
+    scales: tuple[type, ...]
     n_shape: int
     n_belief: int
     n_spread: int = 0
@@ -63,6 +66,9 @@ class Blender(nn.Module):
 
     def __init__(self, scale: Scale, spread: float = 1.0, fixed: bool = False) -> None:
         super().__init__()
+        if not isinstance(scale, self.scales):
+            names = " or ".join(kind.__name__ for kind in self.scales)
+            raise ModelError(f"scale={scale!r}: {type(self).__name__} serves {names}; give the blender of that scale.")
         if not spread > 0:
             raise ModelError(f"spread={spread}: give a positive scale of the decision noise.")
         self.scale, self.spread, self.fixed = scale, spread, fixed
@@ -100,6 +106,7 @@ class Blender(nn.Module):
 class NormalBlender(Blender):
     """Continuous answers: Normal(y_ref + delta, s_t^2)."""
 
+    scales = (Continuous,)
     n_shape = 1
     n_belief = 1
     n_spread = 1
@@ -161,6 +168,8 @@ class CutNormalBlender(NormalBlender):
     One spread alone leaves the distance of the histograms at .17 where this reaches .11.
     """
 
+    scales = (Ordinal,)
+    is_density = False
     midpoints: Tensor
     levels: Tensor
 
@@ -206,6 +215,7 @@ class CutNormalBlender(NormalBlender):
 class SoftmaxBlender(Blender):
     """Categorical answers: softmax(log p_ref + delta), delta with one coordinate a label."""
 
+    scales = (Categorical,)
     n_shape = 0
 
     def __init__(self, scale: Categorical, spread: float = 1.0, fixed: bool = False) -> None:

@@ -300,3 +300,13 @@ def test_codes_carry_the_values_of_the_scale():
 def test_an_unknown_scale_is_refused():
     with pytest.raises(ModelError, match="no blender is known"):
         blender_for("ballot")
+
+
+def test_a_blender_of_another_scale_is_refused():
+    with pytest.raises(ModelError, match=r"scale=Continuous.*: CutNormalBlender serves Ordinal; give the blender"):
+        CutNormalBlender(Continuous())
+
+
+def test_only_densities_are_unbounded():
+    kinds = {name: blender_for(scale).is_density for name, scale in SCALES.items()}
+    assert {name for name, density in kinds.items() if density} == {"continuous", "bounded", "bounded_below"}
