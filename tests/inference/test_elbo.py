@@ -10,10 +10,21 @@ import torch
 from pyro.infer import SVI, Predictive, Trace_ELBO, TraceMeanField_ELBO
 
 from crowdpyro import ModelError
-from crowdpyro.inference import PaperELBO, PredictiveELBO, StoryGuide
+from crowdpyro.inference import FitConfig, PaperELBO, ParticipantGuide, PredictiveELBO, StoryGuide, fit
 from crowdpyro.inference.runtime import seeded
 from crowdpyro.models import BeliefGenerator, DescriptionDecoder, JointModel, ProblemEncoder, blender_for
 from crowdpyro.models.scales import Ordinal
+
+
+def pair(guide, belief):
+    """A model with both programs, and a guide."""
+    torch.manual_seed(0)
+    blender = blender_for(Ordinal.range(1, 5), 0.8)
+    encoder = ProblemEncoder(3, 5, (4, 1, 2, blender.n_shape))
+    noise = {"n_omega": 2, "n_mixture": 3} if belief == "semi_implicit" else {}
+    generator = BeliefGenerator(2, 2, 4, 1, 0.8, **noise)
+    model = JointModel(encoder, generator, blender, decoder=DescriptionDecoder(1, 4, 3))
+    return model, guide(model)
 
 
 @pytest.fixture
@@ -37,15 +48,7 @@ def test_predictive_equals_pyros_mean_field_elbo(answered):
 
 @pytest.mark.parametrize("elbo", [PredictiveELBO, PaperELBO])
 def test_vectorised_particles_leave_the_expectation_as_it_is(meet, elbo):
-    torch.manual_seed(0)
-    blender = blender_for(Ordinal.range(1, 5), 0.8)
-    encoder = ProblemEncoder(3, 5, (4, 1, 2, blender.n_shape))
-    model = JointModel(encoder, BeliefGenerator(2, 2, 4, 1, 0.8), blender, decoder=DescriptionDecoder(1, 4, 3))
-    guide = StoryGuide(model) if elbo is PaperELBO else None
-    if guide is None:
-        from crowdpyro.inference import ParticipantGuide
-
-        guide = ParticipantGuide(model)
+    model, guide = pair(StoryGuide if elbo is PaperELBO else ParticipantGuide, "vae")
     batch = meet(lambda n: torch.randint(5, (n,)).float())
     with seeded(2):
         single = torch.tensor([elbo().loss(model, guide, batch) for _ in range(1500)])
@@ -106,3 +109,49 @@ def test_a_stock_elbo_takes_the_story_with_its_guide(meet):
 def test_bad_settings_are_named(settings):
     with pytest.raises(ModelError, match=next(iter(settings))):
         PredictiveELBO(**settings)
+
+
+@pytest.mark.parametrize("belief", ["vae", "semi_implicit"])
+@pytest.mark.parametrize(
+    ("guide", "elbo", "words"),
+    [
+        (ParticipantGuide, PredictiveELBO, None),
+        (ParticipantGuide, PaperELBO, "site 'delta' of the model is not in the guide"),
+        (StoryGuide, PredictiveELBO, "site 'delta' of the guide is not latent in the model"),
+        (StoryGuide, PaperELBO, None),
+    ],
+)
+def test_the_documented_pairs_are_defined_and_the_others_raise(meet, belief, guide, elbo, words):
+    model, told = pair(guide, belief)
+    batch = meet(lambda n: torch.randint(5, (n,)).float())
+    if words is None:
+        assert torch.isfinite(elbo().differentiable_loss(model, told, batch))
+    else:
+        with pytest.raises(ModelError, match=words):
+            elbo().loss(model, told, batch)
+
+
+@pytest.mark.parametrize("guide", [ParticipantGuide, StoryGuide])
+@pytest.mark.parametrize("belief", ["vae", "semi_implicit"])
+def test_a_stock_elbo_fits_either_guide(meet, guide, belief):
+    model, told = pair(guide, belief)
+    batch = meet(lambda n: torch.randint(5, (n,)).float())
+    config = FitConfig(epochs=2, margin_steps=0)
+    with seeded(0):
+        history = fit(model, told, batch, None, batch, config, seed=0, objective=Trace_ELBO(max_plate_nesting=1))
+    assert all(loss < 10 for loss in history.loss)
+
+
+def test_a_stock_elbo_with_delta_is_the_looser_bound(meet):
+    """Delta in the guide, from its own prior: Jensen's gap below the bound that integrates it out."""
+    model, told = pair(StoryGuide, "vae")
+    with torch.no_grad():
+        model.belief.scale.weight.zero_()
+        model.belief.readout.bias[1] = 1.0
+    batch = meet(lambda n: torch.randint(5, (n,)).float())
+    crowd = model.crowd
+    with seeded(6):
+        loose = torch.tensor([TraceMeanField_ELBO().loss(crowd, told, batch) for _ in range(400)])
+        tight = torch.tensor([PredictiveELBO().loss(model, ParticipantGuide(model), batch) for _ in range(400)])
+    error = (loose.var() / 400 + tight.var() / 400).sqrt()
+    assert loose.mean() > tight.mean() + 4.5 * error
