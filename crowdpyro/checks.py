@@ -112,10 +112,8 @@ def loo_pit(
     from .inference.pit import loo_pit as transforms
 
     _same_scale(model, data)
-    fitted = model._state()
-    covariates, reference = model._covariates(data.problems, references)
-    batch = fitted.batch(data, covariates, reference).to(model.device)
-    return transforms(fitted.model, batch, fitted.guide, given=given, n_draws=n_draws, seed=seed)
+    batch = model.batch(data, references)
+    return transforms(model.model, batch, model.guide, given=given, n_draws=n_draws, seed=seed)
 
 
 def _same_scale(model: CrowdLLM, data: CrowdData) -> None:

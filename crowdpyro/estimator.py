@@ -434,10 +434,22 @@ class CrowdLLM:
         fitted = self._state()
         if data.scale != fitted.scale:
             raise DataError(f"data is on {data.scale}, the model on {fitted.scale}; put them on one scale.")
-        covariates, reference = self._covariates(data.problems, references)
+        batch = self.batch(data, references)
         with seeded(seed, self.device):
-            batch = fitted.batch(data, covariates, reference).to(self.device)
             return log_score(fitted.model, batch, n_draws, seed)
+
+    def batch(self, data: CrowdData, references: References | None = None) -> Batch:
+        """A data set as the fitted model's programs are given it, for Pyro inference of one's own.
+
+        Parameters
+        ----------
+        data
+            People's answers.
+        references
+            Of problems that are not of training.
+        """
+        covariates, reference = self._covariates(data.problems, references)
+        return self._state().batch(data, covariates, reference).to(self.device)
 
     def _asked(self, problems: pd.DataFrame | Iterable[object] | None, references: References | None) -> Asked:
         """Problems as the model sees them."""

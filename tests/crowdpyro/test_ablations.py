@@ -45,8 +45,7 @@ def fitted(data, references=None, **settings):
 
 def belief(model, data):
     """The belief of everybody about the problem that each answer is about."""
-    state = model._state()
-    batch = state.batch(data, state.covariates, state.reference)
+    batch = model.batch(data)
     x, z = model.model.met(batch), model.model.participants(batch.profile, None).at(batch.participant)
     return model.model.belief_dist(x, z), model.model.shape(x, z), batch
 

@@ -66,7 +66,7 @@ def test_a_zero_inflated_blender_finds_the_zeros_and_comes_back_from_disk(zeros,
     shares, truth = model.shares(seed=1), zeros.counts() / zeros.counts().sum(1, keepdims=True)
     # 400 people: a share has a standard error of at most .025; 36 of them within three.
     assert np.abs(shares - truth).max() < 0.075
-    table = model.model.problems(_batch(zeros, model)).shape[:, -1]
+    table = model.model.problems(model.batch(zeros)).shape[:, -1]
     gates = torch.sigmoid(5 * table - 2).detach().numpy()
     # The truth is .5 and 0; a share of 400 people has a standard error of .025, and the prior pulls towards .12.
     assert (np.abs(gates[:2] - 0.5) < 0.1).all()
@@ -85,11 +85,6 @@ def test_a_zero_inflated_blender_finds_the_zeros_and_comes_back_from_disk(zeros,
         CrowdLLM.load(tmp_path)
 
 
-def _batch(data, model):
-    fitted = model._state()
-    return fitted.batch(data, fitted.covariates, fitted.reference)
-
-
 def spammers(seed):
     """One in five answers by a die."""
     rng = np.random.default_rng(seed)
@@ -105,7 +100,7 @@ def test_spammers_are_told_from_people_with_a_mind_of_their_own(tmp_path):
     settings = {"training": FitConfig(epochs=100), "n_eps": 2, **TEXTS}
     model = CrowdLLM(**parts, progress=False, **settings).fit(data, seed=0)
     with torch.no_grad():
-        care = model.guide.care_dist(_batch(data, model)).mean.numpy()
+        care = model.guide.care_dist(model.batch(data)).mean.numpy()
     # The chance that a spammer's care is below another's, counted over all pairs.
     below = (care[careless][:, None] < care[~careless][None]).mean()
     assert below > 0.98
