@@ -48,8 +48,8 @@ class Posterior:
         return {name: value.std(axis=(0, 1), ddof=1) for name, value in self.draws.items()}
 
     def ess(self) -> dict[str, FloatArray]:
-        """Effective sample sizes of the means, by site."""
-        return self._each(stats.effective_sample_size)
+        """Effective sample sizes of the means, by site; at least 1, below which the estimate falls with few draws."""
+        return {name: np.maximum(value, 1.0) for name, value in self._each(stats.effective_sample_size).items()}
 
     def r_hat(self) -> dict[str, FloatArray]:
         """Split r_hat, by site: near 1 (below 1.01, say) when the halves of all chains agree."""

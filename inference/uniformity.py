@@ -54,7 +54,7 @@ def uniform_p_value(counts: npt.ArrayLike, method: str = "ecdf") -> float:
         return float(stats.chisquare(count).pvalue)
     level = _tails(count.cumsum()[:-1], n, points).min()
     # A count whose tail equals the smallest seen counts as outside.
-    return 1.0 - _chance_inside(min(n, _MOST), points, float(level) * (1 + 1e-9))
+    return max(0.0, 1.0 - _chance_inside(min(n, _MOST), points, float(level) * (1 + 1e-9)))
 
 
 def ecdf_band(n: int, n_bins: int, coverage: float = 0.95) -> tuple[IntArray, IntArray]:
