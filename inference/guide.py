@@ -70,14 +70,20 @@ class ParticipantGuide(PyroModule):
         weight = correction[:, :1].exp()
         loadings = x.loadings.unflatten(-1, (model.blender.n_belief, model.n_eps))
         # Not by einsum, which makes thousands of matrix products of one row each.
-        outer = ((weight * information)[..., None, None] * loadings[..., None] * loadings[..., None, :]).sum(1)
-        linear = ((weight * gradient)[..., None] * loadings).sum(1) + correction[:, 1:]
+        scaled = (weight * information)[..., None] * loadings
+        outer = _summed(scaled[..., None] * loadings[..., None, :])
+        linear = _summed((weight * gradient)[..., None] * loadings) + correction[:, 1:]
         identity = torch.eye(model.n_eps, dtype=zero.dtype, device=zero.device)
         precision = identity.expand(len(zero), -1, -1).index_add(0, batch.participant, outer)
         root = _covariance_root(precision)
         evidence = zero.index_add(0, batch.participant, linear)
         mean = (root @ (root.mT @ evidence[..., None]))[..., 0]
         return dist.MultivariateNormal(mean, scale_tril=root, validate_args=False)
+
+
+def _summed(over_belief: Tensor) -> Tensor:
+    """Sum over the belief's coordinates, axis 1; of a single one, a view of it."""
+    return over_belief.squeeze(1) if over_belief.shape[1] == 1 else over_belief.sum(1)
 
 
 def _covariance_root(precision: Tensor) -> Tensor:

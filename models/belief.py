@@ -191,8 +191,9 @@ class BeliefGenerator(nn.Module):
         """Log density of the weights under their normal priors, up to a constant."""
         layers = [self.hidden, self.shift, self.scale, self.readout, self.decision]
         squares = torch.stack([layer.weight.square().sum() for layer in layers if layer.weight.numel()]).sum()
+        prior = -0.5 / self.weight_scale**2 * squares
         # omega has unit variance of its own, whatever the covariates' scale.
-        return -0.5 * (squares / self.weight_scale**2 + self.noise.weight.square().sum())
+        return prior - 0.5 * self.noise.weight.square().sum() if self.n_omega else prior
 
 
 def _linear(n_in: int, n_out: int) -> nn.Linear:

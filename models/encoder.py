@@ -62,12 +62,12 @@ class ProblemView:
         """Problem's part of the belief network's first layer, shape `(..., n_hidden)`."""
         return self._parts[0]
 
-    @property
+    @cached_property
     def shift(self) -> Tensor:
         """Mean belief bias before any profile, shape `(..., n_belief)`, in the unit of the response."""
         return self._parts[1] if self.unit == 1.0 else self.unit * self._parts[1]
 
-    @property
+    @cached_property
     def loadings(self) -> Tensor:
         """Effect of eps_i on the belief along the linear path, shape `(..., n_belief * n_eps)`, in the same unit."""
         return self._parts[2] if self.unit == 1.0 else self.unit * self._parts[2]
