@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from timing import Table
 
 PANDAS = [sys.executable, "-c", "import pandas"]
-HELP = [shutil.which("crowdpyro") or "crowdpyro", "--help"]
+# The command beside this Python, whether or not its environment is activated.
+HELP = [str(Path(sys.executable).parent / "crowdpyro"), "--help"]
 
 
 def run(command: list[str]) -> None:
