@@ -16,7 +16,7 @@ import torch
 from pyro.distributions import Categorical as CategoricalDistribution
 from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, softplus
+from torch.nn.functional import one_hot, pad, softplus
 
 from .ballot import Ballot
 from .belief import Belief
@@ -171,28 +171,29 @@ class CutNormalBlender(NormalBlender):
     scales = (Ordinal,)
     is_density = False
     midpoints: Tensor
+    log_gaps: Tensor
     levels: Tensor
 
     def __init__(self, scale: Ordinal, spread: float = 1.0, fixed: bool = False) -> None:
         super().__init__(scale, spread, fixed)
         levels = torch.as_tensor(scale.values, dtype=torch.get_default_dtype())
         self.register_buffer("levels", levels, persistent=False)
-        self.register_buffer("midpoints", (levels[1:] + levels[:-1]) / 2, persistent=False)
+        midpoints = (levels[1:] + levels[:-1]) / 2
+        self.register_buffer("midpoints", midpoints, persistent=False)
+        self.register_buffer("log_gaps", midpoints.diff().log(), persistent=False)
         # Two levels have one cut point, which the shift places as well.
         self.n_shape = 1 if scale.n_levels == 2 else scale.n_levels
         self.margin_columns = range(1, self.n_shape)
 
     def cuts(self, shape: Tensor) -> Tensor:
         """Cut points in the unit of the response, shape `(..., n_levels - 1)`."""
-        rows = shape.shape[:-1]
         if len(self.midpoints) == 1:
-            return self.midpoints.expand(*rows, 1)
-        first, last = self.midpoints[:1], self.midpoints[-1:]
-        share = torch.softmax(self.midpoints.diff().log() + shape[..., 2:], dim=-1)
-        inner = first + (last - first) * share[..., :-1].cumsum(-1)
-        cuts = torch.cat([first.expand(*rows, 1), inner, last.expand(*rows, 1)], dim=-1)
-        middle = (first + last) / 2
-        return middle + softplus(shape[..., 1:2] + _UNIT) * (cuts - middle)
+            return self.midpoints.expand(*shape.shape[:-1], 1)
+        first, last = self.midpoints[0], self.midpoints[-1]
+        # Where they stand between the outermost midpoints: 0, ..., 1.
+        place = pad(torch.softmax(self.log_gaps + shape[..., 2:], dim=-1).cumsum(-1), (1, 0))
+        reach = softplus(shape[..., 1:2] + _UNIT) * (last - first)
+        return (first + last) / 2 + reach * (place - 0.5)
 
     def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
         """Cut normal around the location."""

@@ -293,7 +293,7 @@ def test_evidence_is_gradient_and_information_of_the_softmax():
 def test_codes_carry_the_values_of_the_scale():
     blender = CutNormalBlender(Ordinal((1.0, 2.0, 4.0)))
     assert blender.values(torch.tensor([2.0, 0.0])).tolist() == [4.0, 1.0]
-    mean = blender.expected(blender.response_dist(torch.tensor([50.0]), torch.zeros(1, 2)))
+    mean = blender.expected(blender.response_dist(torch.tensor([50.0]), torch.zeros(1, blender.n_shape)))
     assert mean.item() == pytest.approx(4.0, abs=1e-4)
 
 
