@@ -73,7 +73,11 @@ class CrowdConfig:
 
     @classmethod
     def paper(cls) -> CrowdConfig:
-        """The paper's own: Eq. 4, a semi-implicit belief, J = 10, lambda = 1, Adam at .001, no persistent noise."""
+        """The paper's own: Eq. 4, a semi-implicit belief, J = 10, lambda = 1, Adam at .001, no persistent noise.
+
+        Its K = 8 is how often the LLM is asked for a reference; one pass of `FrozenLLM` gives the whole distribution
+        that such answers come from. Components of the belief are not told there; here they are eight and its own.
+        """
         training = FitConfig(objective="paper", lr=1e-3, decision_weight=1.0, n_belief_draws=10, margin_steps=0)
         return cls(n_eps=0, guide="semi_implicit", training=training)
 
