@@ -106,7 +106,7 @@ class Blender(nn.Module):
 class NormalBlender(Blender):
     """Continuous answers: Normal(y_ref + delta, s_t^2)."""
 
-    scales = (Continuous,)
+    scales: tuple[type, ...] = (Continuous,)
     n_shape = 1
     n_belief = 1
     n_spread = 1
