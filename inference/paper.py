@@ -19,7 +19,7 @@ Use `predictive` where the distribution of the answers matters.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from pyro.poutine import Trace
@@ -31,6 +31,8 @@ from ..models.joint import JointModel
 from .divergence import divergence
 from .elbo import CrowdELBO, told_by
 
+DecisionLoss: TypeAlias = Literal["auto", "squared", "log"]
+
 
 class PaperELBO(CrowdELBO):
     """L of a batch: a mean over people of means over their answers, not a sum.
@@ -41,6 +43,8 @@ class PaperELBO(CrowdELBO):
         lambda.
     n_draws
         J.
+    decision_loss
+        l: `squared` error, `log` for -log (1/J) sum_j F, or `auto`, the former for numbers and the latter elsewhere.
     beta, num_particles, vectorize_particles
         As in `CrowdELBO`.
     """
@@ -49,6 +53,7 @@ class PaperELBO(CrowdELBO):
         self,
         decision_weight: float = 1.0,
         n_draws: int = 10,
+        decision_loss: DecisionLoss = "auto",
         beta: float = 1.0,
         num_particles: int = 1,
         vectorize_particles: bool = False,
@@ -58,7 +63,9 @@ class PaperELBO(CrowdELBO):
             raise ModelError(f"decision_weight={decision_weight}: give lambda >= 0.")
         if n_draws < 1:
             raise ModelError(f"n_draws={n_draws}: give at least one draw of the belief.")
-        self.decision_weight, self.n_draws = decision_weight, n_draws
+        if decision_loss not in get_args(DecisionLoss):
+            raise ModelError(f"decision_loss={decision_loss!r}: give 'auto', 'squared' or 'log'.")
+        self.decision_weight, self.n_draws, self.decision_loss = decision_weight, n_draws, decision_loss
 
     def differentiable_loss(self, model: JointModel, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
         """L of a batch, shape `()`."""
@@ -89,12 +96,18 @@ class PaperELBO(CrowdELBO):
 
     def _decision_loss(self, model: JointModel, batch: Batch, told: Trace) -> Tensor:
         """l(y_hat, y) of every answer, shape `(..., n_answers)`."""
+        numeric = model.blender.n_belief == 1
+        if self.decision_loss == "squared" and not numeric:
+            raise ModelError(
+                f"decision_loss='squared' does not fit {type(model.blender.scale).__name__} answers, which are no "
+                "numbers; give 'log' or 'auto'."
+            )
         x = model.met(batch)
         eps = told.nodes["eps"]["value"] if "eps" in told else None
         z = model.participants(batch.profile, eps).at(batch.participant)
         beliefs = told.nodes["delta"]["fn"].rsample(torch.Size([self.n_draws]))
         decisions = model.response_dist(beliefs, x, z)
-        if model.blender.n_belief > 1:
+        if self.decision_loss == "log" or not numeric:
             return math.log(self.n_draws) - torch.logsumexp(decisions.log_prob(batch.given), dim=0)
         expected = model.blender.expected(decisions).mean(0)
         return (expected - model.blender.values(batch.given)).square()

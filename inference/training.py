@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pyro
 import torch
@@ -25,7 +25,7 @@ from ..models.joint import JointModel
 from .elbo import CrowdELBO
 from .history import FitHistory
 from .margins import fit_margins
-from .paper import PaperELBO
+from .paper import DecisionLoss, PaperELBO
 from .predictive import PredictiveELBO
 from .program import tells_the_story
 from .score import log_score
@@ -60,8 +60,8 @@ class FitConfig:
         Steps of stage two; 0 leaves it out.
     objective
         `predictive`, a bound on the log score of people's answers, or `paper`, Eq. 4.
-    decision_weight, n_belief_draws
-        Of the paper's objective: lambda, and J.
+    decision_weight, n_belief_draws, decision_loss
+        Of the paper's objective: lambda, J, and l (see `PaperELBO`).
     n_particles
         Draws of the guide that a step averages over, vectorised.
     """
@@ -77,6 +77,7 @@ class FitConfig:
     objective: Literal["predictive", "paper"] = "predictive"
     decision_weight: float = 1.0
     n_belief_draws: int = 10
+    decision_loss: DecisionLoss = "auto"
     n_particles: int = 1
 
     def __post_init__(self) -> None:
@@ -91,6 +92,8 @@ class FitConfig:
             raise ModelError(f"objective={self.objective!r}: give 'predictive' or 'paper'.")
         if not self.decision_weight >= 0:
             raise ModelError(f"decision_weight={self.decision_weight}: give lambda >= 0.")
+        if self.decision_loss not in get_args(DecisionLoss):
+            raise ModelError(f"decision_loss={self.decision_loss!r}: give 'auto', 'squared' or 'log'.")
         if self.margin_steps < 0:
             raise ModelError(f"margin_steps={self.margin_steps}: give 0 or more.")
 
@@ -281,7 +284,13 @@ def objective_for(config: FitConfig) -> CrowdELBO:
     n = config.n_particles
     if config.objective == "predictive":
         return PredictiveELBO(num_particles=n, vectorize_particles=True)
-    return PaperELBO(config.decision_weight, config.n_belief_draws, num_particles=n, vectorize_particles=True)
+    return PaperELBO(
+        config.decision_weight,
+        config.n_belief_draws,
+        config.decision_loss,
+        num_particles=n,
+        vectorize_particles=True,
+    )
 
 
 def _program(model: Any, guide: Any, objective: ELBO, batch: Batch) -> Any:

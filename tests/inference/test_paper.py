@@ -131,7 +131,22 @@ def test_a_guide_of_the_story_is_refused_by_predictive(answered):
         PredictiveELBO().loss(*program(), answered())
 
 
-@pytest.mark.parametrize("settings", [{"decision_weight": -1.0}, {"n_draws": 0}])
+def test_a_loss_that_does_not_fit_the_scale_is_named(answered):
+    model, guide = program("r,g,b")
+    with pytest.raises(ModelError, match="decision_loss='squared' does not fit Categorical answers.*give 'log'"):
+        PaperELBO(decision_loss="squared").loss(model, guide, answered("r,g,b"))
+
+
+def test_the_loss_of_numbers_may_be_logarithmic(answered):
+    batch, (model, guide) = answered(), program()
+    values = []
+    for loss in ("auto", "squared", "log"):
+        with seeded(1):
+            values.append(PaperELBO(decision_loss=loss).loss(model, guide, batch))
+    assert values[0] == values[1] != values[2]
+
+
+@pytest.mark.parametrize("settings", [{"decision_weight": -1.0}, {"n_draws": 0}, {"decision_loss": "0-1"}])
 def test_bad_settings_are_named(settings):
     with pytest.raises(ModelError, match=next(iter(settings))):
         PaperELBO(**settings)
