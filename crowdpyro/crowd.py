@@ -15,6 +15,7 @@ import xarray as xr
 from .aggregate import aggregate
 from .data import CrowdData
 from .errors import DataError
+from .inference.checks import correlations
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict, scale_to_dict
@@ -208,19 +209,8 @@ class Crowd:
                 "correlation: a ballot is a number an option, so that two problems have no one correlation; take "
                 "numpy.corrcoef of columns of values()."
             )
-        values = self.values()
-        there = (~np.isnan(values)).astype(float)
-        centred = np.nan_to_num(values - np.nanmean(values) if there.any() else values)
-        n = there.T @ there
-        safe = np.maximum(n, 1)
-        cross = centred.T @ centred / safe
-        mean = centred.T @ there / safe
-        second = (centred**2).T @ there / safe
-        variance = second - mean**2
-        scale = np.sqrt(variance * variance.T)
-        good = (n >= min_pairs) & (scale > 1e-12)
-        correlation = np.where(good, (cross - mean * mean.T) / np.where(good, scale, 1.0), np.nan)
-        return pd.DataFrame(correlation, index=self.problems, columns=self.problems)
+        found = correlations(self.values(), min_pairs)
+        return pd.DataFrame(found, index=self.problems, columns=self.problems)
 
     def aggregate(self, method: str = "mean", *, seed: int = 0) -> pd.Series | pd.DataFrame:
         """One answer a problem: `mean`, `median` or `majority`, in the unit of the response (see `aggregate`).

@@ -143,6 +143,7 @@ class CrowdLLM:
         ModelError
             When the checkpoint belongs to another fit; when the loss is not finite.
         """
+        from .inference.holdout import hold_out
         from .inference.runtime import seeded, usable_device
         from .inference.training import fit
 
@@ -166,7 +167,7 @@ class CrowdLLM:
             fitted.to(self.device)
             all_meetings = getattr(fitted.model, "learns_participation", False)
             batch = fitted.batch(data, covariates, reference, all_meetings).to(self.device)
-            train, valid = self._hold_out(batch, seed)
+            train, valid = hold_out(batch, self.config.holdout, self.config.holdout_size, seed)
             with self._bar() as report, nullcontext() if keeper is None else keeper.interruptible():
                 fitted.history = fit(
                     fitted.model,
@@ -183,26 +184,6 @@ class CrowdLLM:
         self._fitted = fitted
         logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)
         return self
-
-    def _hold_out(self, batch: Batch, seed: int) -> tuple[Batch, Batch | None]:
-        """Answers to learn from and to stop by; people and problems without an answer are never held out."""
-        import torch
-
-        by_person = self.config.holdout == "participant"
-        answered = batch.answered()
-        who = torch.unique(answered.participant if by_person else answered.problem)
-        n = len(who)
-        size = round(self.config.holdout_size * n)
-        if size < 1 or n - size < 2:
-            return batch, None
-        order = torch.as_tensor(generator(seed).permutation(n), device=batch.rows.device)
-        every = batch.n_participants if by_person else len(batch.features)
-        held = torch.zeros(every, dtype=torch.bool, device=batch.rows.device)
-        held[who[order[:size]]] = True
-        if by_person:
-            train, valid = (batch.people(each.nonzero()[:, 0]) for each in (~held, held))
-            return replace(train, population=train.n_participants), replace(valid, population=size)
-        return batch.meetings(~held[batch.problem]), batch.meetings(held[batch.problem])
 
     def _text_components(self) -> Any:
         if not self.config.n_components:

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "training": ["FitConfig", "fit"],
         "history": ["FitHistory"],
+        "holdout": ["hold_out"],
         "generate": ["decisions", "shares"],
         "guide": ["ParticipantGuide"],
         "margins": ["Cells", "Margins", "fit_margins"],

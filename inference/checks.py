@@ -173,15 +173,36 @@ def extremes(answers: FloatArray, levels: FloatArray) -> float:
 
 def correlation(answers: FloatArray) -> float:
     """Mean correlation of two problems over the people who answered both, at least three and not all alike."""
+    pairs = correlations(answers, 3)[~np.eye(answers.shape[1], dtype=bool)]
+    known = pairs[~np.isnan(pairs)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def correlations(answers: FloatArray, min_pairs: int) -> FloatArray:
+    """Pearson correlation of every two problems over the people who answered both.
+
+    Parameters
+    ----------
+    answers
+        Shape `(n_participants, n_problems)`, NaN where absent.
+    min_pairs
+        Pairs with fewer people, or without variance, are NaN.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_problems, n_problems)`.
+    """
     there = (~np.isnan(answers)).astype(float)
-    centred = np.nan_to_num(answers - np.nanmean(answers))
+    centred = np.nan_to_num(answers - np.nanmean(answers) if there.any() else answers)
     n = there.T @ there
-    mean_of = centred.T @ there / np.maximum(n, 1)
-    variance = (centred**2).T @ there / np.maximum(n, 1) - mean_of**2
-    covariance = centred.T @ centred / np.maximum(n, 1) - mean_of * mean_of.T
+    safe = np.maximum(n, 1)
+    mean_of = centred.T @ there / safe
+    variance = (centred**2).T @ there / safe - mean_of**2
     scale = np.sqrt(np.maximum(variance * variance.T, 0.0))
-    good = (n >= 3) & (scale > 1e-12) & ~np.eye(len(n), dtype=bool)
-    return float((covariance[good] / scale[good]).mean()) if good.any() else float("nan")
+    good = (n >= min_pairs) & (scale > 1e-12)
+    covariance = centred.T @ centred / safe - mean_of * mean_of.T
+    return np.where(good, covariance / np.where(good, scale, 1.0), np.nan)
 
 
 def between_people(answers: FloatArray) -> float:

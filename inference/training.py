@@ -47,9 +47,9 @@ class FitConfig:
         Adam's learning rate at the start.
     warm_up
         Share of the epochs over which the KL's weight grows to 1. It starts at `2 n_eps / answers a person`: where
-        people gave fewer answers than that, noise that is cheap learns them by heart (six answers, five dimensions: a
-        zero-inflation of .5 came out at .1). On continuous scales it is 1 throughout: with any weight below 1 the loss
-        is unbounded there, and the fit does not come back (held-out scores 12 nats too low).
+        people gave fewer answers than that, noise that is cheap learns them by heart (six answers, five dimensions:
+        zero-inflations of .5 came out at .07 and .22). On continuous scales it is 1 throughout: with any weight below
+        1 the loss is unbounded there, and the fit does not come back (held-out scores 12 nats too low).
     patience
         Epochs without a better held-out score before stopping.
     every

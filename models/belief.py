@@ -138,7 +138,7 @@ class BeliefGenerator(nn.Module):
         self.decision = _linear(n_profile, n_spread)
         with torch.no_grad():
             # Fresh noise starts loud, in the first layer and in the mean: from a mixture that starts as one normal, two
-            # modes are never found (a saddle, left by no number of epochs).
+            # modes are never found (a saddle, which 300 epochs did not leave).
             self.noise.weight.normal_(0.0, 1.0)
             self.decision.weight.zero_()
 

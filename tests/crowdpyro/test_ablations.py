@@ -64,10 +64,13 @@ def test_no_text_leaves_the_references_columns(data, references):
 
 def test_no_profile_makes_all_people_alike(data):
     kinds = [pd.DataFrame({"kind": [kind] * 500}) for kind in ("calm", "wild")]
-    model = fitted(data, use_profile=False)
-    assert len(model.profiles.columns) == 0
-    alike = [fitted(data).shares(participants=each, seed=1) for each in kinds]
-    assert np.abs(alike[0] - alike[1]).max() > 1e-4
+
+    def apart(model):
+        calm, wild = (model.shares(participants=each, seed=1) for each in kinds)
+        return np.abs(calm - wild).max()
+
+    assert apart(fitted(data)) > 1e-4
+    assert apart(fitted(data, use_profile=False)) == 0
 
 
 def test_no_persistent_participant_leaves_answers_independent(data):

@@ -23,6 +23,7 @@ from crowdpyro import (
     Ordinal,
     References,
 )
+from crowdpyro.inference import hold_out
 from crowdpyro.inference.runtime import seeded
 
 QUICK = FitConfig(epochs=6, margin_steps=10, every=2, batch_size=20)
@@ -345,10 +346,8 @@ def test_only_who_answered_is_held_out(holdout):
         few, data.problems.reset_index(), data.participants.rename_axis("participant").reset_index(), scale=data.scale
     )
     model = quick(holdout=holdout, holdout_size=0.4).fit(data, references(data.scale), seed=5)
-    stored = model._state()
-    batch = stored.batch(data, stored.covariates, stored.reference)
     for seed in range(5):
-        train, valid = model._hold_out(batch, seed)
+        train, valid = hold_out(model.batch(data), holdout, 0.4, seed)
         assert train.n_answers + valid.n_answers == 50
         assert valid.n_answers == 20
         if holdout == "participant":
