@@ -1,4 +1,4 @@
-from . import aggregate, baselines, checks, datasets, inference, metrics, models, plots
+from . import aggregation, baselines, checks, datasets, inference, llm, metrics, models, plots, theory
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
@@ -29,14 +29,16 @@ __all__ = [
     "ModelError",
     "Ordinal",
     "References",
-    "aggregate",
+    "aggregation",
     "baselines",
     "checks",
     "datasets",
     "inference",
+    "llm",
     "load_encoder",
     "metrics",
     "models",
     "parse_scale",
     "plots",
+    "theory",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .aggregate import aggregate
+from .aggregation.summaries import summarise
 from .errors import DataError
 from .inference.seeds import generator
 
@@ -131,7 +131,7 @@ def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: floa
     rng = generator(seed)
     draws = (rng.random((k, len(known), 1)) >= below[None]).sum(axis=-1)
     # The ties take a stream of their own: the numbers that made the draws would favour some levels.
-    chosen = aggregate(draws, "majority", n_levels=p.shape[1], seed=int(rng.integers(2**32)))
+    chosen = summarise(draws, "majority", n_levels=p.shape[1], seed=int(rng.integers(2**32)))
     result = np.full(p.shape, np.nan)
     result[~missing] = np.eye(p.shape[1])[chosen.astype(int)]
     return result

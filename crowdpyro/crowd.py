@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from .aggregate import aggregate
+from .aggregation.summaries import summarise
 from .data import CrowdData
 from .errors import DataError
 from .inference.checks import correlations
@@ -213,7 +213,7 @@ class Crowd:
         return pd.DataFrame(found, index=self.problems, columns=self.problems)
 
     def aggregate(self, method: str = "mean", *, seed: int = 0) -> pd.Series | pd.DataFrame:
-        """One answer a problem: `mean`, `median` or `majority`, in the unit of the response (see `aggregate`).
+        """One answer a problem: `mean`, `median` or `majority`, in the unit of the response.
 
         Of ballots, `mean` is a frame of the mean votes or points, one column an option, and `majority` the option with
         the most of them, ties broken at random by the seed: the winner by approval, plurality, Borda count or points.
@@ -222,7 +222,7 @@ class Crowd:
         if isinstance(scale, Ballot):
             return self._elected(scale, method, seed)
         if method == "majority" and not isinstance(scale, Continuous) and not self._expected:
-            codes = aggregate(self.codes(), "majority", n_levels=scale.n_levels, seed=seed)
+            codes = summarise(self.codes(), "majority", n_levels=scale.n_levels, seed=seed)
             known = ~np.isnan(codes)
             answers = np.full(len(codes), np.nan, dtype=object)
             answers[known] = scale.decode(codes[known])
@@ -232,7 +232,7 @@ class Crowd:
             raise DataError(f"method={method!r}: labels have no {method}; give 'majority'.")
         if method == "majority":
             raise DataError("method='majority' needs drawn answers on a discrete scale; give 'mean' or 'median'.")
-        return pd.Series(aggregate(self.values(), method, seed=seed), index=self.problems, name=method)
+        return pd.Series(summarise(self.values(), method, seed=seed), index=self.problems, name=method)
 
     def _elected(self, scale: Ballot, method: str, seed: int) -> pd.Series | pd.DataFrame:
         """Aggregates of ballots."""

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from .models.ballot import Ballot
-from .models.errors import DataError
-from .models.scales import Categorical, Ordinal
+from ..models.ballot import Ballot
+from ..models.errors import DataError
+from ..models.scales import Categorical, Ordinal
 
 PLAIN_PROMPT = '{persona}{question}\n{options}\n\n"{text}"\nAnswer:'
 CHAT_PROMPT = '{persona}{question}\n\n"{text}"\n\n{options} Reply with the answer alone.'

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
-from .inference.seeds import generator
+from ..errors import DataError
+from ..inference.seeds import generator
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def aggregate(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | None = None, seed: int = 0) -> FloatArray:
+def summarise(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | None = None, seed: int = 0) -> FloatArray:
     """One number a problem.
 
     Parameters

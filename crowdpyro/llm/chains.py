@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .models.errors import DataError
+from ..models.errors import DataError
 
 Tokens: TypeAlias = tuple[int, ...]
 

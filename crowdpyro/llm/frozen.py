@@ -29,10 +29,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..models.errors import DataError, ModelError
+from ..models.scales import Continuous, Scale
+from ..pretrained import file_revision, hub_options, packaged, quiet_loading, torch_threads, why_not
 from .chains import Tokens, check_chains, common_prefix, disjoint_logs, forced_tails, normalised
-from .models.errors import DataError, ModelError
-from .models.scales import Continuous, Scale
-from .pretrained import file_revision, hub_options, packaged, quiet_loading, torch_threads, why_not
 from .prompts import (
     CHAT_PROMPT,
     PLAIN_PROMPT,
@@ -44,7 +44,7 @@ from .prompts import (
 )
 
 if TYPE_CHECKING:
-    from .references import References
+    from ..references import References
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -170,7 +170,7 @@ class FrozenLLM:
         LowOptionMassWarning
             Where the un-normalised probability of all options together is below one half.
         """
-        from .references import References, ReferenceSource
+        from ..references import References, ReferenceSource
 
         if isinstance(scale, Continuous):
             raise ModelError(

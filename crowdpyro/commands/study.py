@@ -1,0 +1,52 @@
+"""Commands of the studies: each reproduces one beside its yardsticks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Reproduce a study beside its yardsticks.", no_args_is_help=True, rich_markup_mode=None)
+
+Seeds = Annotated[int, typer.Option(min=1, help="Number of splits, seeds 0, 1, ...")]
+
+
+@app.command()
+def offensiveness(
+    references: Annotated[str, typer.Option(help="gpt4, gpt35, llama31_8b, ... or panel.")] = "gpt4",
+    split: Annotated[str, typer.Option(help="Hold out problems, or participants.")] = "problem",
+    seeds: Seeds = 10,
+    guide: Annotated[str, typer.Option(help="vae or semi_implicit; another than the default is one more row.")] = "vae",
+    objective: Annotated[str, typer.Option(help="predictive or paper, likewise.")] = "predictive",
+    out: Annotated[Path, typer.Option(help="Folder for results.csv.")] = Path("study-out"),
+    data: Annotated[Path | None, typer.Option(help="Folder that holds popquorn/.", envvar="CROWDPYRO_DATA")] = None,
+) -> None:
+    """POPQUORN offensiveness ratings, with recorded answers of nine LLMs."""
+    from ..studies.display import print_paired, print_summary, wide_console
+    from ..studies.offensiveness import run
+
+    console = wide_console()
+    with console.status("reading") as status:
+        results = run(
+            references,
+            split,  # type: ignore[arg-type]
+            seeds,
+            out,
+            data,
+            report=status.update,
+            guide=guide,
+            objective=objective,
+        )
+    print_summary(
+        results,
+        split,
+        console,
+        f"Offensiveness, {references}, held out by {split}: mean (sd) of {seeds} splits",
+    )
+    print_paired(results, "crowdllm", "calibration_table", console)
+    if split == "participant":
+        print_paired(results, "crowdllm", "independent_histograms", console)
+    for variant in (name for name in results["method"].unique() if name.startswith("crowdllm_")):
+        print_paired(results, variant, "crowdllm", console)
+    console.print(f"wrote {out / 'results.csv'}")

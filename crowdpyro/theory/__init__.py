@@ -1,0 +1,1 @@
+"""The theorems of section 4 as functions, one file a theorem: what holds, and the printed forms by name."""
