@@ -1,0 +1,3 @@
+from .frozen import FrozenLLM, LowOptionMassWarning
+
+__all__ = ["FrozenLLM", "LowOptionMassWarning"]
