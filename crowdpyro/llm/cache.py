@@ -92,13 +92,14 @@ class CachedScorer:
         missing = [key for key in places if key not in found]
         if not missing:
             return
-        for rows, values in ask([queries[places[key][0]] for key in missing]):
-            answers = {missing[row]: value for row, value in zip(rows, values, strict=True)}
-            self.file.keep(asker, mode, {key: pack(value) for key, value in answers.items()})
-            same = [(place, value) for key, value in answers.items() for place in places[key]]
-            self.misses += len(answers)
-            self.hits += len(same) - len(answers)
-            yield [place for place, _ in same], [value for _, value in same]
+        with self.file.held():
+            for rows, values in ask([queries[places[key][0]] for key in missing]):
+                answers = {missing[row]: value for row, value in zip(rows, values, strict=True)}
+                self.file.keep(asker, mode, {key: pack(value) for key, value in answers.items()})
+                same = [(place, value) for key, value in answers.items() for place in places[key]]
+                self.misses += len(answers)
+                self.hits += len(same) - len(answers)
+                yield [place for place, _ in same], [value for _, value in same]
 
 
 def key_of(asker: Asker, how: str, query: Query) -> bytes:
