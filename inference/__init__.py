@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "snapshot": ["Keeper", "Snapshot"],
         "calibration": ["Calibration", "crowd_calibration", "guide_posterior", "simulation_based_calibration"],
         "checks": ["PredictiveCheck", "bayesian_p_value"],
+        "conditioning": ["PersonDraws", "condition"],
         "lifted": ["LiftedCrowd"],
         "nuts": ["sample_posterior"],
         "pit": ["Transforms", "loo_pit"],
