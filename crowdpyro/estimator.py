@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyro.infer import ELBO
 
     from .inference.score import LogScore
-    from .llm import FrozenLLM
+    from .llm.backbone import Backbone
     from .models.batch import Batch
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class CrowdLLM:
         guide: str | Callable[[Any], Any] | None = None,
         blender: Callable[..., Any] | None = None,
         objective: str | ELBO | None = None,
-        backbone: FrozenLLM | None = None,
+        backbone: Backbone | None = None,
         device: str = "cpu",
         progress: bool | None = None,
         **settings: Any,
@@ -124,7 +124,7 @@ class CrowdLLM:
             Their answers.
         references
             The LLM's answers to the same problems, without gaps (see `References.fill`). None asks the backbone, or
-            fits the same network without an LLM when there is none.
+            fits the same network without an LLM when there is none. Problems that a backbone drops are left out.
         seed
             Equal seeds give equal models.
         checkpoint
@@ -152,6 +152,12 @@ class CrowdLLM:
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
         references = self._references(references, data.problems, data.scale) if self.config.use_reference else None
+        if references is not None and len(references.problems) < data.n_problems:
+            n_dropped = data.n_problems - len(references.problems)
+            logger.warning("fit: the backbone dropped %d of %d problems, answers and all", n_dropped, data.n_problems)
+            data = data.select(problems=references.problems)
+            if data.n_answers == 0:
+                raise DataError("data has no answers to problems with a reference; take another policy than 'drop'.")
         keeper = Checkpoint(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
         made_from = fingerprint(data, references, self.config, seed, self.device) | self.parts.names()
         if keeper is not None:
@@ -193,9 +199,10 @@ class CrowdLLM:
         return TextComponents(load_encoder(self.config.text_encoder), self.config.n_components)
 
     def _references(self, references: References | None, problems: pd.DataFrame, scale: Scale) -> References | None:
-        """References of these problems without a gap."""
+        """References of these problems without a gap; a backbone may have been told to drop some."""
         if references is None and self.backbone is not None:
             references = self.backbone.refer(problems, scale)
+            problems = problems[problems.index.isin(references.problems)]
         if references is None:
             return None
         if references.scale != scale:
@@ -471,7 +478,7 @@ class CrowdLLM:
         model: Callable[..., Any] | None = None,
         guide: Callable[[Any], Any] | None = None,
         blender: Callable[..., Any] | None = None,
-        backbone: FrozenLLM | None = None,
+        backbone: Backbone | None = None,
         device: str = "cpu",
     ) -> CrowdLLM:
         """Read a folder that `save` wrote; equal seeds give the crowd of the model that was saved.

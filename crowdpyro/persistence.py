@@ -27,7 +27,7 @@ from .tables import write_whole
 
 if TYPE_CHECKING:
     from .estimator import CrowdLLM
-    from .llm import FrozenLLM
+    from .llm.backbone import Backbone
 
 # 2: the parts that a model was built of, ballots, and the spread's dependence on profiles.
 _FORMAT = 2
@@ -80,7 +80,7 @@ def load(
     folder: str | Path,
     parts: Parts = OWN,
     *,
-    backbone: FrozenLLM | None = None,
+    backbone: Backbone | None = None,
     device: str = "cpu",
 ) -> CrowdLLM:
     """Rebuild the estimator that `save` wrote.
@@ -129,7 +129,7 @@ def _rebuilt(
     saved: dict[str, Any],
     tensors: dict[str, npt.NDArray[Any]],
     parts: Parts,
-    backbone: FrozenLLM | None,
+    backbone: Backbone | None,
     device: str,
 ) -> CrowdLLM:
     """The estimator from what the two files hold."""

@@ -61,9 +61,12 @@ def parse(
         persona = rows[kind].map(_persona) if kind in rows.columns else pd.Series(ZERO_SHOT, rows.index)
         names = tuple(sorted(persona.unique()))
         cell = (problems.get_indexer(rows["problem"]), pd.Index(names).get_indexer(persona))
-        values, lost = _values(rows, cell, (len(problems), len(names)), scale, row_names)
-        if lost:
-            notes.append(f"{model}: {lost} of {len(rows)} answers empty or outside the scale, taken as missing")
+        values, n_empty, n_outside = _values(rows, cell, (len(problems), len(names)), scale, row_names)
+        if n_empty or n_outside:
+            notes.append(
+                f"{model}: {n_empty + n_outside} of {len(rows)} answers empty or outside the scale "
+                f"({n_empty} empty, {n_outside} outside), taken as missing"
+            )
         where = (
             str(_only(rows, "revision", revision)),
             str(_only(rows, "prompt", prompt)),
@@ -126,8 +129,8 @@ def _values(
     shape: tuple[int, int],
     scale: Scale,
     row_names: pd.Index,
-) -> tuple[FloatArray, int]:
-    """Values of one source, and how many answers were lost."""
+) -> tuple[FloatArray, int, int]:
+    """Values of one source, and how many answers were empty and how many outside the scale."""
     if "answer" not in rows.columns:
         return _probability_columns(rows, cell, shape, scale, row_names)
     if isinstance(scale, Continuous):
@@ -138,7 +141,7 @@ def _values(
         draw = pd.Series(flat[good]).groupby(flat[good]).cumcount().to_numpy()
         values = np.full((*shape, int(draw.max(initial=0)) + 1), np.nan)
         values[cell[0][good], cell[1][good], draw] = answers[good]
-        return values, int((~good).sum())
+        return values, *_lost(rows["answer"], good)
     if isinstance(scale, Ballot):
         return _ballot_shares(rows["answer"], cell, shape, scale)
     codes = _level_codes(rows["answer"], scale)
@@ -146,12 +149,18 @@ def _values(
     counts = np.zeros((*shape, scale.n_levels))
     np.add.at(counts, (cell[0][good], cell[1][good], codes[good]), 1.0)
     total = counts.sum(axis=-1, keepdims=True)
-    return np.where(total > 0, counts / np.maximum(total, 1.0), np.nan), int((~good).sum())
+    return np.where(total > 0, counts / np.maximum(total, 1.0), np.nan), *_lost(rows["answer"], good)
+
+
+def _lost(answers: pd.Series, good: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """How many answers are empty, as where an LLM refused, and how many others are none of the scale."""
+    empty = answers.isna().to_numpy() | (answers.astype(str).str.strip() == "").to_numpy()
+    return int((empty & ~good).sum()), int((~empty & ~good).sum())
 
 
 def _ballot_shares(
     answers: pd.Series, cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], shape: tuple[int, int], scale: Ballot
-) -> tuple[FloatArray, int]:
+) -> tuple[FloatArray, int, int]:
     """Each option's share of the votes or points of the ballots drawn, or how often it was approved."""
     good = answers.notna().to_numpy(copy=True)
     good[good] = scale.valid(answers[good].to_numpy())
@@ -159,7 +168,7 @@ def _ballot_shares(
     total, count = np.zeros((*shape, scale.n_levels)), np.zeros((*shape, 1))
     np.add.at(total, (cell[0][good], cell[1][good]), ballots)
     np.add.at(count, (cell[0][good], cell[1][good]), scale.total or 1.0)
-    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan), int((~good).sum())
+    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan), *_lost(answers, good)
 
 
 def _probability_columns(
@@ -168,7 +177,7 @@ def _probability_columns(
     shape: tuple[int, int],
     scale: Scale,
     row_names: pd.Index,
-) -> tuple[FloatArray, int]:
+) -> tuple[FloatArray, int, int]:
     """Values from columns `p_LABEL`."""
     if isinstance(scale, Continuous):
         raise DataError("table 'references' needs a column 'answer' on a continuous scale; add the LLM's draws.")
@@ -202,7 +211,7 @@ def _probability_columns(
     values = np.full((*shape, scale.n_levels), np.nan)
     total = probs.sum(axis=1, keepdims=True) if summing(scale) else 1.0
     values[cell] = probs / np.where(absent[:, None], 1.0, total)
-    return values, int(absent.sum())
+    return values, int(absent.sum()), 0
 
 
 def are_probabilities(values: FloatArray, scale: Scale) -> npt.NDArray[np.bool_]:

@@ -19,11 +19,11 @@ from .data import answer_words
 from .errors import DataError, MissingReferenceError
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale
+from .reference_gaps import Policy, without_gaps
 from .reference_table import ZERO_SHOT, Kind, are_probabilities, mean_of_known, parse, summing
 from .tables import id_hint, read_table, shown, write_whole
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-Policy: TypeAlias = Literal["error", "panel", "mean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,14 +189,18 @@ class References:
             raise DataError(f"source {name!r} is not among {', '.join(self.names)}.")
         return self.sources[self.names.index(name)]
 
-    def select(self, problems: Iterable[object]) -> References:
-        """References of these problems in this order; one that no source knows raises `MissingReferenceError`."""
+    def select(self, problems: Iterable[object], unknown: Literal["error", "missing"] = "error") -> References:
+        """References of these problems in this order.
+
+        A problem that no source knows raises `MissingReferenceError`, or is one without an answer; that none of them
+        is known raises always.
+        """
         wanted = pd.Index(list(problems), name="problem")
-        unknown = wanted.difference(self.problems)
-        if len(unknown):
+        strange = wanted.difference(self.problems)
+        if len(strange) and (unknown == "error" or len(strange) == len(wanted.unique())):
             raise MissingReferenceError(
-                f"problem {shown(unknown[0])} ({len(unknown)} such) has no reference; "
-                f"ask the LLM for it or leave it out.{id_hint(unknown[0], self.problems)}"
+                f"problem {shown(strange[0])} ({len(strange)} such) has no reference; "
+                f"ask the LLM for it or leave it out.{id_hint(strange[0], self.problems)}"
             )
         return replace(self, sources=tuple(source.reindex(wanted) for source in self.sources))
 
@@ -241,66 +245,19 @@ class References:
         problem, source = np.nonzero(gaps)
         return pd.DataFrame({"problem": self.problems[problem], "source": np.array(self.names, dtype=object)[source]})
 
-    def fill(self, policy: Policy = "error") -> References:
-        """References without a gap in their base answers.
+    def fill(self, policy: Policy = "error", calibration: Iterable[object] | None = None) -> References:
+        """References without gaps in their base answers; what was done is in their report.
 
         Parameters
         ----------
         policy
-            `error` raises `MissingReferenceError` at the first gap; `panel` takes the mean distribution of the other
-            LLMs and raises where none answered; `mean` takes the LLM's own over its other problems. Of draws, the
-            mean distribution is the mixture: as many evenly spaced quantiles of them all as the LLM has draws.
+            `error` raises `MissingReferenceError` at the first gap; `drop` leaves out problems with one; `panel` takes
+            the mean distribution of the other LLMs and raises where none answered; `mean` takes the LLM's own over
+            its other problems. See `reference_gaps`.
+        calibration
+            Problems over which `mean` is taken, such as those of training; all of these references' when None.
         """
-        gaps = self.missing()
-        if gaps.empty:
-            return self
-        if policy == "error":
-            first = gaps.iloc[0]
-            raise MissingReferenceError(
-                f"problem {shown(first['problem'])} has no usable reference of {first['source']!r} ({len(gaps)} such); "
-                "drop the problem, ask again, or name a policy: 'panel' or 'mean'."
-            )
-        if policy not in ("panel", "mean"):
-            raise DataError(f"policy={policy!r}: give 'error', 'panel' or 'mean'.")
-        filled = []
-        for source in self.sources:
-            hole = source.gaps()
-            stand_in = self._stand_in(source, policy, hole)
-            if np.isnan(stand_in[hole]).any():
-                problem = self.problems[np.flatnonzero(hole & np.isnan(stand_in).any(axis=1))[0]]
-                raise MissingReferenceError(
-                    f"problem {shown(problem)} has no reference of any LLM; ask again or drop it."
-                )
-            values = source.values.copy()
-            if ZERO_SHOT in source.personas:
-                values[hole, source.personas.index(ZERO_SHOT)] = stand_in[hole]
-            else:
-                values[hole] = stand_in[hole][:, None]
-            filled.append(replace(source, values=values))
-        counts = gaps["source"].value_counts()
-        notes = tuple(
-            f"{name}: {count} missing references filled by policy {policy!r}" for name, count in counts.items()
-        )
-        return replace(self, sources=tuple(filled), report=self.report + notes)
-
-    def _stand_in(self, source: ReferenceSource, policy: Policy, hole: npt.NDArray[np.bool_]) -> FloatArray:
-        """What takes the place of a source's base, shape `(n_problems, m)`; NaN where there is nothing to take."""
-        base = source.base()
-        if policy == "mean":
-            others = [base[~hole].reshape(1, -1, base.shape[1])]
-        else:
-            others = [other.base()[:, None] for other in self.sources if other is not source]
-        if not others:
-            return np.full_like(base, np.nan)
-        if not isinstance(self.scale, Continuous):
-            return np.broadcast_to(mean_of_known(np.concatenate(others, axis=1), axis=1), base.shape)
-        pooled = np.concatenate([each.reshape(len(each), -1) for each in others], axis=1)
-        stand_in = np.full((len(pooled), base.shape[1]), np.nan)
-        there = ~np.isnan(pooled).all(axis=1)
-        if there.any():
-            levels = (np.arange(base.shape[1]) + 0.5) / base.shape[1]
-            stand_in[there] = np.nanquantile(pooled[there], levels, axis=1).T
-        return np.broadcast_to(stand_in, base.shape)
+        return without_gaps(self, policy, calibration)
 
     def to_frame(self) -> pd.DataFrame:
         """Long frame that `from_frame` reads back: one row a (model, problem, persona), or a draw."""

@@ -28,7 +28,7 @@ def fit(
     references: Annotated[Path | None, typer.Option(help="Recorded answers of LLMs.")] = None,
     llm: Annotated[str | None, typer.Option(help="Or an LLM to ask: embedded, a folder, a hub id.")] = None,
     question: Annotated[str | None, typer.Option(help="What the LLM is asked about each text.")] = None,
-    missing_reference: Annotated[str | None, typer.Option(help="error, panel or mean.")] = None,
+    missing_reference: Annotated[str | None, typer.Option(help="error, drop, panel or mean.")] = None,
     missing_profile: Annotated[str | None, typer.Option(help="level or drop.")] = None,
     holdout: Annotated[str | None, typer.Option(help="participant, or problem for crowds on new problems.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal models.")] = None,

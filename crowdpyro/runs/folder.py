@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -68,6 +67,8 @@ def fit_run(
     for note in (*data.report, *_silent(data)):
         say(f"  {note}")
     references = read_references(options, data.problems, data.scale, out, say)
+    if references is not None and len(references.problems) < data.n_problems:
+        data = data.select(problems=references.problems)
     checkpoint = Checkpoint(out / CHECKPOINT, checkpoint_seconds)
     made_from = fingerprint(data, references, options.model, options.seed, options.device)
     checkpoint.made_from = made_from
@@ -189,29 +190,20 @@ def read_references(
         return None
     for note in references.report:
         say(f"  {note}")
-    if options.missing_reference != "error":
-        references = _with_gaps(references, problems)
+    unknown: Literal["error", "missing"] = "error" if options.missing_reference == "error" else "missing"
     try:
-        filled = references.select(problems.index).fill(options.missing_reference)
+        filled = references.select(problems.index, unknown).fill(options.missing_reference)
     except MissingReferenceError as error:
         more = {
-            "error": "On the command line: --missing-reference mean, or panel.",
+            "error": "On the command line: --missing-reference drop, mean or panel.",
             "panel": "'panel' takes another LLM's answer; 'mean' takes the LLM's own to other problems.",
             "mean": "",
+            "drop": "",
         }
         raise MissingReferenceError(f"{error} {more[options.missing_reference]}".strip()) from error
     for note in filled.report[len(references.report) :]:
         say(f"  {note}")
     return filled
-
-
-def _with_gaps(references: References, problems: pd.DataFrame) -> References:
-    """The references, a problem without a row being one without an answer."""
-    absent = problems.index.difference(references.problems)
-    if absent.empty or references.problems.intersection(problems.index).empty:
-        return references
-    index = references.problems.append(absent)
-    return replace(references, sources=tuple(source.reindex(index) for source in references.sources))
 
 
 def _asked(options: RunOptions, problems: pd.DataFrame, scale: Scale, out: Path, say: Say) -> References:

@@ -19,6 +19,7 @@ from ..config import CrowdConfig
 from ..errors import DataError, ModelError
 from ..inference.training import FitConfig
 from ..models.ballot import EMPTY, SEPARATOR
+from ..reference_gaps import Policy
 from ..tables import read_table, shown, write_whole
 
 _FILES = ("responses", "problems", "participants", "references")
@@ -55,7 +56,7 @@ class RunOptions:
     llm: str | None = None
     question: str | None = None
     personas: dict[str, str] | None = None
-    missing_reference: Literal["error", "panel", "mean"] = "error"
+    missing_reference: Policy = "error"
     missing_profile: Literal["level", "drop"] = "level"
     seed: int = 0
     device: str = "cpu"
