@@ -17,18 +17,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro.distributions import MultivariateNormal
+from pyro.distributions import MultivariateNormal, TorchDistribution
 from torch import Tensor
 
 from ..models.batch import Batch
+from ..models.encoder import ProblemView
 from ..models.errors import ModelError
 from ..models.joint import JointModel
-from .importance import log_likelihoods
+from .belief_draws import belief_draws
+from .importance import answers_given, blocks, by_person, log_likelihoods
+from .pit import transform
 from .program import tells_the_story
 from .runtime import seeded
 
 # People at a time: 1,024 draws of five numbers and what weighing them needs are some 50 MB.
 _PEOPLE = 512
+# Draws times people times problems of a block of predictions: some 100 MB.
+_CELLS = 2**19
 # Covariances are widened, so that a normal covers the tails of a skewed posterior, and kept away from 0, where draws
 # of little weight have left them.
 _WIDER, _LEAST = 1.3, 1e-3
@@ -160,3 +165,70 @@ def _moments(eps: Tensor, log_weight: Tensor) -> tuple[Tensor, Tensor]:
     mean = (weight * eps).sum(0)
     centred = eps - mean
     return mean, torch.einsum("sni,snj->nij", weight * centred, centred)
+
+
+@torch.no_grad()
+def log_scores(model: JointModel, batch: Batch, draws: PersonDraws) -> tuple[Tensor, Tensor]:
+    """Log predictive probability of further answers.
+
+    Parameters
+    ----------
+    model
+        As in `condition`.
+    batch
+        The same people in the same order, with answers that were not conditioned on.
+    draws
+        Their posteriors.
+
+    Returns
+    -------
+    joint, single
+        Of each person's answers together, shape `(n_participants,)`, and of every answer, `(n_answers,)`; nats.
+    """
+    batch = batch.answered()
+    x, joint, single = model.met(batch), [], []
+    for eps, log_weight in blocks(batch.n_answers, draws.eps, draws.log_weight):
+        log_prob = answers_given(model, batch, x, eps).log_prob(batch.given)
+        joint.append(torch.logsumexp(log_weight + by_person(log_prob, batch), dim=0))
+        single.append(torch.logsumexp(log_weight[:, batch.participant] + log_prob, dim=0))
+    return torch.logsumexp(torch.stack(joint), dim=0), torch.logsumexp(torch.stack(single), dim=0)
+
+
+@torch.no_grad()
+def transforms(model: JointModel, batch: Batch, draws: PersonDraws, *, seed: int = 0) -> Tensor:
+    """Randomised PIT of further answers (see `pit`), parameters as in `log_scores`, shape `(n_answers,)`."""
+    batch = batch.answered()
+    with seeded(seed, batch.profile.device):
+        v = torch.rand_like(batch.given, dtype=batch.profile.dtype)
+    x, total = model.met(batch), torch.zeros_like(v)
+    for eps, log_weight in blocks(batch.n_answers, draws.eps, draws.log_weight):
+        u = transform(answers_given(model, batch, x, eps), batch.given, v)
+        total = total + (log_weight[:, batch.participant].exp() * u).sum(0)
+    return total.clamp(0, 1)
+
+
+@torch.no_grad()
+def answers_of_all(model: JointModel, x: ProblemView, profile: Tensor, eps: Tensor) -> Iterator[TorchDistribution]:
+    """Distributions of people's answers to problems, delta integrated out, block of people by block.
+
+    Parameters
+    ----------
+    model
+        As in `condition`.
+    x
+        Problems, one row each.
+    profile, eps
+        People, shapes `(n_participants, n_profile)` and `(n_draws, n_participants, n_eps)`.
+
+    Yields
+    ------
+    TorchDistribution
+        Batch shape `(n_draws, n_block, n_problems)`.
+    """
+    size = max(1, _CELLS // (len(eps) * len(x.table) * model.blender.n_belief))
+    view = x.crossed()
+    for rows in torch.arange(len(profile), device=profile.device).split(size):
+        z = model.participants(profile[rows], eps[:, rows]).crossed()
+        # One draw of a belief without a closed form: the draws of eps average over it as well.
+        with belief_draws(model, 1):
+            yield model.answer_dist(model.belief_dist(view, z), view, z)

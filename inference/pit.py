@@ -129,7 +129,7 @@ def loo_pit(
             log_w = log_weight[:, batch.participant] + _known(answer.log_prob(batch.given), batch, given)
             total = torch.cat([total, log_w]).logsumexp(0, keepdim=True)
             squares = torch.cat([squares, 2 * log_w]).logsumexp(0, keepdim=True)
-            log_u = _below(answer, batch.given, v).log()
+            log_u = transform(answer, batch.given, v).log()
             below = torch.cat([below, log_w + log_u]).logsumexp(0, keepdim=True)
         u, ess = (below - total)[0].exp().clamp(0, 1), (2 * total - squares)[0].exp()
     if not model.n_eps:
@@ -151,10 +151,10 @@ def _known(log_prob: Tensor, batch: Batch, given: Given) -> Tensor:
     return (before - opening[:, batch.participant[order]])[:, torch.argsort(order)]
 
 
-def _below(answer: TorchDistribution, response: Tensor, v: Tensor) -> Tensor:
+def transform(answer: TorchDistribution, response: Tensor, v: Tensor) -> Tensor:
     """P(Y < y) + V P(Y = y), with the labels' order on a categorical scale."""
     if isinstance(answer, DrawMixture):
-        return _below(answer.components, response.expand(answer.components.batch_shape), v).mean(0)
+        return transform(answer.components, response.expand(answer.components.batch_shape), v).mean(0)
     if isinstance(answer, CensoredNormal):
         cumulative = ndtr((response - answer.loc) / answer.scale)
         # The mass beyond either bound lies at it.

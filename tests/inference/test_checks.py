@@ -17,7 +17,7 @@ from crowdpyro import DataError, ModelError
 from crowdpyro.inference import bayesian_p_value, loo_pit
 from crowdpyro.inference.checks import STATISTICS, correlation
 from crowdpyro.inference.importance import log_likelihoods, proposals, resampled
-from crowdpyro.inference.pit import _below
+from crowdpyro.inference.pit import transform
 from crowdpyro.inference.runtime import seeded
 from crowdpyro.models import CensoredNormal, DrawMixture
 
@@ -235,17 +235,17 @@ def test_discrete_transforms_are_spread_over_their_step():
     """All of u between P(Y < y) and P(Y <= y), evenly."""
     answer = torch.distributions.Categorical(torch.tensor([0.2, 0.5, 0.3]).expand(4000, 3))
     torch.manual_seed(0)
-    u = _below(answer, torch.ones(4000), torch.rand(4000)).numpy()
+    u = transform(answer, torch.ones(4000), torch.rand(4000)).numpy()
     assert stats.kstest((u - 0.2) / 0.5, "uniform").pvalue > ERROR_RATE
     y, v = answer.sample().float(), torch.rand(4000)
-    assert stats.kstest(_below(answer, y, v).numpy(), "uniform").pvalue > ERROR_RATE
+    assert stats.kstest(transform(answer, y, v).numpy(), "uniform").pvalue > ERROR_RATE
 
 
 def test_mass_at_the_bounds_is_spread_too():
     torch.manual_seed(1)
     parts = CensoredNormal(torch.tensor([[0.2], [1.1]]).expand(2, 4000), torch.tensor(0.6), 0.0, 1.0)
     answer = DrawMixture(parts)
-    u = _below(answer, answer.sample(), torch.rand(4000)).numpy()
+    u = transform(answer, answer.sample(), torch.rand(4000)).numpy()
     assert stats.kstest(u, "uniform").pvalue > ERROR_RATE
 
 
