@@ -19,7 +19,7 @@ class HierarchicalDawidSkene(AnnotationModel):
 
     prevalence ~ Dirichlet(prevalence)
     for classes k, l:
-        pool_kl ~ Gamma(shape, rate_kl)         mean `right` on the diagonal, `wrong` over a row's other classes together
+        pool_kl ~ Gamma(shape, rate_kl)        mean `right` on the diagonal, `wrong` over a row's other classes together
     for worker w, class k:
         confusion_wk ~ Dirichlet(pool_k)
     for item t:
