@@ -1,0 +1,175 @@
+"""People's answers, their twins' and a crowd's as the interval's kernel takes them: checked, one column a problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError
+from .checked import numbers
+from .sample import FloatArray, IntArray, Sample
+
+Missing: TypeAlias = Literal["error", "omit"]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """People beside their twins, and a crowd.
+
+    Attributes
+    ----------
+    y, twin, crowd
+        Shapes `(n, B)`, `(n, B)` and `(N, B)`; absent answers hold 0 and weigh nothing.
+    people, members
+        How they are averaged.
+    shared
+        Units of people and of the crowd that are the same person's twin.
+    shared_design
+        Sum over those of the product of their weights, `(B,)`.
+    shape
+        Of the problems.
+    labels
+        Ids along each axis of it.
+    """
+
+    y: FloatArray
+    twin: FloatArray | None
+    crowd: FloatArray | None
+    people: Sample
+    members: Sample | None
+    shared: tuple[IntArray, IntArray]
+    shared_design: FloatArray
+    shape: tuple[int, ...]
+    labels: tuple[pd.Index, ...]
+
+    @classmethod
+    def of(
+        cls,
+        y: npt.ArrayLike,
+        twin_y: npt.ArrayLike | None = None,
+        crowd: npt.ArrayLike | None = None,
+        method: str = "rectified",
+        overlap: bool | npt.ArrayLike | None = None,
+        weights: npt.ArrayLike | None = None,
+        crowd_weights: npt.ArrayLike | None = None,
+        clusters: npt.ArrayLike | None = None,
+        crowd_clusters: npt.ArrayLike | None = None,
+        missing: Missing = "error",
+        labels: pd.Index | tuple[pd.Index, ...] = (),
+    ) -> Paired:
+        """Check everything that `crowd_interval` is given; see there."""
+        if missing not in ("error", "omit"):
+            raise DataError(f"missing={missing!r}: give 'error', or 'omit' for NaN that means no answer.")
+        given = _answers(y, "y", missing)
+        shape = given.shape[1:]
+        labels = (labels,) if isinstance(labels, pd.Index) else tuple(labels)
+        if labels and tuple(map(len, labels)) != shape:
+            raise DataError(f"labels name {tuple(map(len, labels))} problems, y holds {shape}; give one index an axis.")
+        people_weights = _weights(weights, given.shape, "weights")
+        answers = given.reshape(len(given), -1)
+        present = ~np.isnan(answers)
+        if (twin_y is None) != (crowd is None) or (twin_y is None and method != "human_only"):
+            raise DataError(f"method={method!r} takes twin_y and crowd; give both, or method='human_only'.")
+        none: IntArray = np.zeros(0, dtype=np.int64)
+        if twin_y is None or crowd is None:
+            people = Sample.of(present, people_weights, clusters, "y")
+            filled = np.where(present, answers, 0.0) if not present.all() else answers
+            return cls(filled, None, None, people, None, (none, none), np.zeros(answers.shape[1]), shape, labels)
+        twins, others = _answers(twin_y, "twin_y", missing), _answers(crowd, "crowd", missing)
+        for name, wanted, found in (("twin_y", given.shape, twins.shape), ("crowd", shape, others.shape[1:])):
+            if wanted != found:
+                raise DataError(f"{name} has shape {found}, which does not fit {wanted} of y; see `crowd_interval`.")
+        twin, everybody = twins.reshape(answers.shape), others.reshape(len(others), -1)
+        present &= ~np.isnan(twin)
+        there = ~np.isnan(everybody)
+        people = Sample.of(present, people_weights, clusters, "y")
+        members = Sample.of(there, _weights(crowd_weights, others.shape, "crowd_weights"), crowd_clusters, "crowd")
+        shared = none, none
+        both = np.zeros(answers.shape[1])
+        if overlap is not None and overlap is not False:
+            shared = _shared(overlap, twin, everybody, people, members, clusters, crowd_clusters)
+            if people.unit is None and members.unit is None:
+                both = (_each(people, present)[shared[0]] * _each(members, there)[shared[1]]).sum(axis=0)
+        if not present.all():
+            answers, twin = np.where(present, answers, 0.0), np.where(present, twin, 0.0)
+        if not there.all():
+            everybody = np.where(there, everybody, 0.0)
+        return cls(answers, twin, everybody, people, members, shared, both, shape, labels)
+
+
+def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> FloatArray:
+    """Numbers with an axis of people, NaN where one is absent."""
+    raw = np.asarray(given)
+    if raw.dtype.kind in "USO":
+        texts = [each for each in raw.ravel() if isinstance(each, str)]
+        if texts:
+            raise DataError(
+                f"{name} holds the text {texts[0]!r}; labels have no mean: take `share_interval`, one interval an "
+                "option."
+            )
+    found = numbers(raw, name, gaps=True)
+    if found.ndim == 0:
+        raise DataError(f"{name} is the single number {float(found)}; give one answer a person.")
+    gaps = np.isnan(found)
+    if missing == "error" and gaps.any():
+        place = tuple(int(i) for i in np.argwhere(gaps)[0])
+        raise DataError(
+            f"{name} is NaN at {place} ({int(gaps.sum())} such); give every answer, or missing='omit' where NaN means "
+            "that there is none."
+        )
+    if not found[0].size:
+        raise DataError(f"{name} has shape {found.shape}: no problem; give at least one.")
+    return found
+
+
+def _weights(given: npt.ArrayLike | None, shape: tuple[int, ...], name: str) -> FloatArray | None:
+    """Weights as `(n, 1)` or `(n, B)`."""
+    if given is None:
+        return None
+    found = numbers(given, name)
+    if found.shape not in (shape[:1], shape):
+        raise DataError(f"{name} has shape {found.shape}; give one a person, {shape[:1]}, or one an answer, {shape}.")
+    if (found < 0).any():
+        raise DataError(f"{name} is {found.min():g} at its least; give weights of at least 0.")
+    return found.reshape(shape[0], -1)
+
+
+def _each(sample: Sample, present: npt.NDArray[np.bool_]) -> FloatArray:
+    """The weight of each answer, `(n, B)`."""
+    equal = present / sample.n if sample.weights is None else sample.weights
+    return np.broadcast_to(equal, present.shape)
+
+
+def _shared(
+    overlap: bool | npt.ArrayLike,
+    twin: FloatArray,
+    crowd: FloatArray,
+    people: Sample,
+    members: Sample,
+    clusters: npt.ArrayLike | None,
+    crowd_clusters: npt.ArrayLike | None,
+) -> tuple[IntArray, IntArray]:
+    """Which units are the same person's."""
+    n, N = len(twin), len(crowd)
+    if people.unit is not None or members.unit is not None:
+        if overlap is not True or clusters is None or crowd_clusters is None:
+            raise DataError("overlap with clusters: give True, and equal labels in clusters and crowd_clusters.")
+        mine, theirs = pd.unique(np.asarray(clusters)), pd.unique(np.asarray(crowd_clusters))
+        rows = pd.Index(theirs).get_indexer(pd.Index(mine))
+    else:
+        if overlap is True and n > N:
+            raise DataError(
+                f"overlap=True, but the crowd holds {N} members and {n} people have twins; give their rows."
+            )
+        rows = np.arange(n) if overlap is True else np.asarray(overlap)
+        if rows.shape != (n,) or rows.dtype.kind not in "iu" or (rows < -1).any() or (rows >= N).any():
+            raise DataError(f"overlap: give True, or {n} whole numbers from -1 (none) to {N - 1}, rows of the crowd.")
+        used = rows[rows >= 0]
+        if len(np.unique(used)) < len(used):
+            raise DataError("overlap names a row of the crowd twice; a twin stands there once.")
+    found = np.flatnonzero(rows >= 0).astype(np.int64)
+    return found, np.asarray(rows[found], dtype=np.int64)

@@ -1,0 +1,78 @@
+"""One interval for many problems: the mean answer over all of them, clustered by participant.
+
+A person's answers hang together, so that n people with T answers each are not n T people. Naive intervals cover
+2 Phi(1.96 / sqrt(1 + (T - 1) icc)) - 1: .55 for twenty answers with an intraclass correlation of .3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError
+from .interval import crowd_interval
+from .interval_result import CrowdInterval
+
+
+def pooled_interval(
+    y: npt.ArrayLike,
+    twin_y: npt.ArrayLike,
+    crowd: npt.ArrayLike,
+    alpha: float = 0.05,
+    *,
+    participants: npt.ArrayLike | None = None,
+    crowd_participants: npt.ArrayLike | None = None,
+    crossed: bool = True,
+    **options: Any,
+) -> CrowdInterval:
+    """Confidence interval of the mean over all problems, each counting as often as people answered it.
+
+    Parameters
+    ----------
+    y, twin_y
+        Answers of people and of their twins, `(n, n_problems)`, NaN where there is none.
+    crowd
+        Answers of the crowd, `(N, n_problems)`, NaN where there is none; every problem that people answered needs some.
+    alpha
+        Chance that the interval misses.
+    participants, crowd_participants
+        Whom each row is of, where one person has several; a row each when None.
+    crossed
+        Whether a row of the crowd is one member who met all problems; False where each answer is a member's of its own
+        (`generate(crossed=False)`).
+    **options
+        `method`, `alternative`, `lam`, `ddof`, `quantile`, `in_sample` of `crowd_interval`.
+
+    Returns
+    -------
+    CrowdInterval
+        One interval; `n` counts answers, its degrees of freedom people.
+    """
+    answers, twins, virtual = (np.asarray(each, dtype=float) for each in (y, twin_y, crowd))
+    if answers.ndim != 2 or twins.shape != answers.shape or virtual.ndim != 2 or virtual.shape[1:] != answers.shape[1:]:
+        raise DataError(
+            f"y, twin_y and crowd have shapes {answers.shape}, {twins.shape}, {virtual.shape}; give (n, n_problems), "
+            "the same, and (N, n_problems)."
+        )
+    given, there = ~np.isnan(answers) & ~np.isnan(twins), ~np.isnan(virtual)
+    asked, answered = given.sum(axis=0), there.sum(axis=0)
+    if (answered[asked > 0] == 0).any():
+        place = int(np.flatnonzero((asked > 0) & (answered == 0))[0])
+        raise DataError(f"crowd holds no answer to problem number {place}, which people answered; let it answer all.")
+    person, problem = np.nonzero(given)
+    member, met = np.nonzero(there & (asked > 0))
+    own = np.arange(len(answers)) if participants is None else np.asarray(participants)
+    other = np.arange(len(virtual)) if crowd_participants is None else np.asarray(crowd_participants)
+    return crowd_interval(
+        answers[person, problem],
+        twins[person, problem],
+        virtual[member, met],
+        alpha,
+        # The crowd's problems count as the people's: otherwise its mean is that of another questionnaire.
+        crowd_weights=(asked / np.maximum(answered, 1))[met],
+        clusters=own[person],
+        crowd_clusters=other[member] if crossed else None,
+        **options,
+    )

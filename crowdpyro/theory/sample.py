@@ -1,0 +1,153 @@
+"""People, real or virtual, whose answers are averaged: how much each counts, and which answers hang together.
+
+    m = sum_i w_i x_i,  sum_i w_i = 1;      u_g = sum_{i in g} w_i (x_i - m)
+    Var(m) = G/(G-1) sum_g u_g^2            G independent units: people, or clusters of answers
+
+With equal weights and nobody in a cluster this is var(x, ddof=1)/n; with clusters of c_g answers that sum to s_g it is
+G/(G-1) sum_g (s_g - c_g m)^2 / (sum c_g)^2; with weights, the linearised variance of a ratio (Särndal, Swensson,
+Wretman 1992, Model Assisted Survey Sampling, section 5.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How n answers to each of B problems are averaged.
+
+    Attributes
+    ----------
+    n
+        Answers to each problem, `(B,)`.
+    weights
+        Shape `(n, 1)` or `(n, B)`, columns sum to 1 and absent answers weigh 0; None where all weigh 1/n.
+    units
+        G, independent units of each problem, `(B,)`.
+    freedom
+        Degrees of freedom of its variance, `(B,)`: G - 1, or with unequal weights Kish's number of units less 1.
+    unit
+        The unit of each answer, `(n,)`; None where each answer is one.
+    """
+
+    n: FloatArray
+    weights: FloatArray | None
+    units: FloatArray
+    freedom: FloatArray
+    unit: IntArray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        present: npt.NDArray[np.bool_],
+        weights: FloatArray | None = None,
+        clusters: npt.ArrayLike | None = None,
+        name: str = "y",
+    ) -> Sample:
+        """A sample of the answers that are there.
+
+        Parameters
+        ----------
+        present
+            Shape `(n, B)`.
+        weights
+            Checked, `(n, 1)` or `(n, B)`, not yet normalised.
+        clusters
+            Whom each answer is of, `(n,)`.
+        name
+            What errors call the answers.
+
+        Raises
+        ------
+        DataError
+            When a problem has fewer than two answers, or two clusters, or weights leave fewer than two.
+        """
+        if weights is not None:
+            if not (weights > 0).any(axis=0).all():
+                raise DataError(f"weights of {name} sum to 0; somebody must count.")
+            present = present & (weights > 0)
+        n = present.sum(axis=0).astype(float)
+        if (n < 2).any():
+            short = int(n.argmin())
+            raise DataError(
+                f"{name} holds {n[short]:.0f} answers{f' to problem number {short}' * (len(n) > 1)}; a variance needs "
+                "at least two."
+            )
+        given = weights is not None
+        if not present.all():
+            weights = np.where(present, 1.0 if weights is None else weights, 0.0)
+        if weights is not None:
+            weights = weights / weights.sum(axis=0)
+        unit = None if clusters is None else codes(clusters, len(present), name)
+        units = n if unit is None else (_summed(present.astype(float), unit) > 0).sum(axis=0).astype(float)
+        if (units < 2).any():
+            raise DataError(f"clusters of {name} are {units.min():.0f}; a variance needs at least two.")
+        freedom = units - 1
+        if given and weights is not None:
+            share = weights if unit is None else _summed(weights, unit)
+            freedom = np.broadcast_to(1.0 / (share**2).sum(axis=0), units.shape) - 1
+            if (freedom < 1 - 1e-9).any():
+                raise DataError(
+                    f"weights of {name} leave an effective {freedom.min() + 1:.2f} of {units.min():.0f}; a variance "
+                    "needs at least two: cut the largest weights, or ask more people."
+                )
+        return cls(n, weights, units, freedom, unit)
+
+    def mean(self, x: FloatArray) -> FloatArray:
+        """Weighted means, `(B,)`; what is absent holds 0."""
+        if self.weights is None:
+            return np.asarray(x.mean(axis=0))
+        return np.asarray((self.weights * x).sum(axis=0))
+
+    def influence(self, x: FloatArray) -> FloatArray:
+        """What every unit adds to the mean above its share, `(G, B)`: u_g."""
+        deviation = x - self.mean(x)
+        if self.weights is None:
+            deviation /= len(x)
+        else:
+            deviation *= self.weights
+        return deviation if self.unit is None else _summed(deviation, self.unit)
+
+    def factor(self, ddof: int) -> FloatArray:
+        """G / (G - ddof)."""
+        return self.units / (self.units - ddof)
+
+    @property
+    def design(self) -> FloatArray:
+        """Sum of squared weights of the answers, 1/n where they are equal, `(B,)`."""
+        if self.weights is None:
+            return np.asarray(1.0 / self.n)
+        return np.broadcast_to((self.weights**2).sum(axis=0), self.n.shape)
+
+
+def dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Sums of products over the units, `(B,)`."""
+    return np.asarray(np.einsum("gb,gb->b", a, b))
+
+
+def codes(labels: npt.ArrayLike, n: int, name: str) -> IntArray:
+    """Clusters as 0, 1, ..., `(n,)`."""
+    given = np.asarray(labels)
+    if given.shape != (n,):
+        raise DataError(f"clusters of {name} have shape {given.shape}; give one label an answer, ({n},).")
+    found, _ = pd.factorize(given)
+    if (found < 0).any():
+        raise DataError(f"clusters of {name}: answer number {int(found.argmin())} has none; label every answer.")
+    return found.astype(np.int64)
+
+
+def _summed(x: FloatArray, unit: IntArray) -> FloatArray:
+    """Sums over the rows of each unit."""
+    order = np.argsort(unit, kind="stable")
+    starts = np.flatnonzero(np.diff(unit[order], prepend=-1))
+    return np.asarray(np.add.reduceat(x[order], starts, axis=0))

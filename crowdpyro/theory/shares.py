@@ -1,0 +1,83 @@
+"""Intervals of option shares: one indicator an option, so that labels need no numbers and their order says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError
+from .interval import crowd_interval
+from .interval_result import CrowdInterval
+
+
+def share_interval(
+    y: npt.ArrayLike,
+    twin_y: npt.ArrayLike | None = None,
+    crowd: npt.ArrayLike | None = None,
+    alpha: float = 0.05,
+    *,
+    options: Sequence[object],
+    missing: str = "error",
+    labels: pd.Index | None = None,
+    **how: Any,
+) -> CrowdInterval:
+    """Confidence interval of the share of every option, one a problem and option.
+
+    Parameters
+    ----------
+    y, twin_y, crowd
+        Labels or levels, as `crowd_interval` takes numbers.
+    alpha
+        Chance that an interval misses; they are one by one unless `simultaneous=True`.
+    options
+        All that an answer may be.
+    missing
+        What None or NaN is, as in `crowd_interval`.
+    labels
+        Ids of the problems.
+    **how
+        Anything else of `crowd_interval`.
+
+    Returns
+    -------
+    CrowdInterval
+        Its last axis is the options. Ends are not cut to [0, 1].
+
+    Examples
+    --------
+    >>> y, twin, crowd = list("abba"), list("abaa"), list("aababbabab")
+    >>> share_interval(y, twin, crowd, options=["a", "b"]).estimate
+    array([0.25, 0.75])
+    """
+    index: pd.Index = pd.Index(options, name="option")
+    if len(index) < 2 or not index.is_unique:
+        raise DataError(f"options={list(options)!r}: give at least two, each once.")
+    one_hot = [
+        None if given is None else _indicators(given, index, name, missing)
+        for name, given in (("y", y), ("twin_y", twin_y), ("crowd", crowd))
+    ]
+    if one_hot[0] is None:
+        raise DataError("y is None; give people's answers.")
+    axes: tuple[pd.Index, ...] = (index,)
+    if one_hot[0].ndim > 2:
+        axes = (pd.RangeIndex(one_hot[0].shape[1], name="problem") if labels is None else labels, index)
+    return crowd_interval(one_hot[0], *one_hot[1:], alpha, missing="omit", labels=axes, **how)
+
+
+def _indicators(given: npt.ArrayLike, options: pd.Index, name: str, missing: str) -> npt.NDArray[np.float64]:
+    """One more axis, of the options; NaN where there is no answer."""
+    answers = np.asarray(given, dtype=object)
+    absent = np.asarray(pd.isna(answers))
+    codes = options.get_indexer(pd.Index(answers.ravel())).reshape(answers.shape)
+    wrong = (codes < 0) & ~absent
+    if wrong.any():
+        raise DataError(f"{name} holds {answers[wrong][0]!r}; the options are {', '.join(map(str, options))}.")
+    if missing not in ("error", "omit") or (missing == "error" and absent.any()):
+        raise DataError(f"{name} lacks {int(absent.sum())} answers, missing={missing!r}; give them, or missing='omit'.")
+    found = np.eye(len(options))[np.maximum(codes, 0)]
+    found[absent] = np.nan
+    return found
