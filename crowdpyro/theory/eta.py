@@ -59,7 +59,9 @@ def tempered(probabilities: npt.ArrayLike, temperature: float) -> FloatArray:
     return powered / powered.sum(axis=-1, keepdims=True)
 
 
-def eta(probabilities: npt.ArrayLike, values: npt.ArrayLike | None = None, *, temperature: float = 1.0) -> FloatArray:
+def eta_from_probabilities(
+    probabilities: npt.ArrayLike, values: npt.ArrayLike | None = None, *, temperature: float = 1.0
+) -> FloatArray:
     """eta_Phi(t) of one draw, exactly, from option probabilities.
 
     Parameters
@@ -78,7 +80,7 @@ def eta(probabilities: npt.ArrayLike, values: npt.ArrayLike | None = None, *, te
 
     Examples
     --------
-    >>> float(eta([0.05, 0.1, 0.2, 0.4, 0.25], [1, 2, 3, 4, 5]).round(2))
+    >>> float(eta_from_probabilities([0.05, 0.1, 0.2, 0.4, 0.25], [1, 2, 3, 4, 5]).round(2))
     1.21
     """
     return _moments(tempered(probabilities, temperature), values)[1]

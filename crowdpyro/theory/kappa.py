@@ -19,7 +19,7 @@ from ..errors import DataError
 from .checked import chance, numbers
 
 
-def kappa(reference: npt.ArrayLike, human_mean: npt.ArrayLike, alpha: float = 0.1) -> float:
+def conformal_kappa(reference: npt.ArrayLike, human_mean: npt.ArrayLike, alpha: float = 0.1) -> float:
     """Distance that the LLM's answer to a new problem keeps to people's mean, with chance 1 - alpha.
 
     Parameters
@@ -38,7 +38,7 @@ def kappa(reference: npt.ArrayLike, human_mean: npt.ArrayLike, alpha: float = 0.
 
     Examples
     --------
-    >>> kappa([0.05, -0.31, 0.22, 0.48, -0.12, 0.07, 0.9, -0.27, 0.33], [0.0] * 9, alpha=0.2)
+    >>> conformal_kappa([0.05, -0.31, 0.22, 0.48, -0.12, 0.07, 0.9, -0.27, 0.33], [0.0] * 9, alpha=0.2)
     0.48
     """
     r, y_bar = numbers(reference, "reference"), numbers(human_mean, "human_mean")

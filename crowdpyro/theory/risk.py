@@ -27,6 +27,7 @@ import pandas as pd
 
 from ..errors import DataError
 from .checked import BoolArray, FloatArray, answers, numbers, spread
+from .pairs import Pairs, where_both
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,10 +169,10 @@ def risk_decomposition(
     people, twins = answers(y, "y"), answers(twin, "twin")
     if human_mean is not None and human_noise_var is not None:
         raise DataError("human_mean and human_noise_var are both given; the former is enough.")
-    there = _pairs(people, twins)
+    there = where_both(people, twins)
     b = None if twin_mean is None else _mean_answers(twin_mean, "twin_mean", there)
     a = None if human_mean is None else _mean_answers(human_mean, "human_mean", there)
-    pairs = _Pairs(there)
+    pairs = Pairs(there)
     y_bar, t_bar = pairs.mean(people), pairs.mean(twins)
     spread_y, diversity = pairs.product(people - y_bar, people - y_bar), pairs.product(twins - t_bar, twins - t_bar)
     nothing = np.full(len(pairs.n), np.nan)
@@ -291,8 +292,8 @@ def expected_risk(
         Expected terms.
     """
     a, b = answers(human_mean, "human_mean"), answers(twin_mean, "twin_mean")
-    there = _pairs(a, b)
-    pairs = _Pairs(there)
+    there = where_both(a, b)
+    pairs = Pairs(there)
     variances = []
     for given, name in ((human_noise_var, "human_noise_var"), (twin_noise_var, "twin_noise_var")):
         found = spread(given, name)
@@ -332,114 +333,6 @@ def expected_risk(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class NoiseAndDiscrepancy:
-    """Unbiased L2, L3 and L4 from repeats and draws, each `(n_problems,)`.
-
-    Attributes
-    ----------
-    human_noise
-        L2, of one answer; NaN where people answered once and no variance was given.
-    twin_discrepancy
-        L3; may be negative, NaN likewise.
-    noise_and_discrepancy
-        L2 + L3, always there.
-    twin_uncertainty
-        L4, of one answer.
-    raw
-        mean_i (ybar_i - that_i)^2, which is too large for L3 by the noise of both means.
-    """
-
-    human_noise: FloatArray
-    twin_discrepancy: FloatArray
-    noise_and_discrepancy: FloatArray
-    twin_uncertainty: FloatArray
-    raw: FloatArray
-
-
-def noise_and_discrepancy(
-    y: npt.ArrayLike, twins: npt.ArrayLike, human_noise_var: npt.ArrayLike | None = None
-) -> NoiseAndDiscrepancy:
-    """L2, L3 and L4 from M repeats of people and K draws of twins.
-
-    L4 = mean s_t^2,   L2 = mean s_y^2,   L3 = mean (ybar_i - that_i)^2 - L2 / M - L4 / K
-
-    Parameters
-    ----------
-    y
-        Shape `(n_repeats, n, ...)`, the rest as in `risk_decomposition`; `y[None]` of people who answered once.
-    twins
-        Shape `(n_draws, n, ...)`, at least two draws.
-    human_noise_var
-        L2 from elsewhere, a number or `(n_problems,)`, for people who answered once.
-
-    Returns
-    -------
-    NoiseAndDiscrepancy
-        Of every problem.
-    """
-    people = [answers(each, "y") for each in _along_draws(y, "y", 1)]
-    drawn = [answers(each, "twins") for each in _along_draws(twins, "twins", 2)]
-    repeated, virtual = np.stack(people), np.stack(drawn)
-    there = _pairs(repeated.mean(axis=0), virtual.mean(axis=0))
-    pairs = _Pairs(there)
-    m, k = len(repeated), len(virtual)
-
-    def within(each: FloatArray) -> FloatArray:
-        centred = each - each.mean(axis=0)
-        return sum((pairs.product(one, one) for one in centred), np.zeros(len(pairs.n))) / (len(each) - 1)
-
-    level4 = within(virtual)
-    difference = repeated.mean(axis=0) - virtual.mean(axis=0)
-    raw = pairs.product(difference, difference)
-    if m > 1:
-        level2 = within(repeated)
-    elif human_noise_var is not None:
-        level2 = np.broadcast_to(spread(human_noise_var, "human_noise_var"), raw.shape)
-    else:
-        level2 = np.full(raw.shape, np.nan)
-    both = raw - level4 / k
-    return NoiseAndDiscrepancy(
-        human_noise=level2,
-        twin_discrepancy=both - level2 / m,
-        noise_and_discrepancy=both if m == 1 else both + level2 * (1 - 1 / m),
-        twin_uncertainty=level4,
-        raw=raw,
-    )
-
-
-class _Pairs:
-    """Averages over the pairs of each problem."""
-
-    def __init__(self, there: BoolArray) -> None:
-        self.there = there[..., None]
-        self.n = there.sum(axis=0).astype(float)
-
-    def mean(self, x: FloatArray) -> FloatArray:
-        """Shape `(n_problems, n_options)`."""
-        return np.asarray(np.where(self.there, x, 0.0).sum(axis=0) / self.n[:, None])
-
-    def product(self, x: FloatArray, z: FloatArray) -> FloatArray:
-        """Mean inner product, `(n_problems,)`."""
-        return np.asarray(np.where(self.there, x * z, 0.0).sum(axis=(0, 2)) / self.n)
-
-
-def _pairs(y: FloatArray, twin: FloatArray) -> BoolArray:
-    """Where both are there, `(n, n_problems)`."""
-    if y.shape != twin.shape:
-        raise DataError(f"people and twins have shapes {y.shape} and {twin.shape}; give one twin a person.")
-    there: BoolArray = ~(np.isnan(y).any(axis=2) | np.isnan(twin).any(axis=2))
-    few = there.sum(axis=0) < 2
-    if few.any():
-        problem = int(few.argmax())
-        n = int(there[:, problem].sum())
-        raise DataError(
-            f"problem {problem} ({int(few.sum())} such) has {n} pair{'s' * (n != 1)} of a person and a twin; a spread "
-            "takes at least 2: leave it out."
-        )
-    return there
-
-
 def _mean_answers(given: npt.ArrayLike, name: str, there: BoolArray) -> FloatArray:
     """Expected answers, there wherever the pair is."""
     found = answers(given, name)
@@ -452,10 +345,3 @@ def _mean_answers(given: npt.ArrayLike, name: str, there: BoolArray) -> FloatArr
 
 def _aligned(given: npt.ArrayLike | None) -> FloatArray | None:
     return None if given is None else answers(given, "human_mean")
-
-
-def _along_draws(given: npt.ArrayLike, name: str, least: int) -> FloatArray:
-    found = numbers(given, name, gaps=True)
-    if found.ndim < 2 or len(found) < least:
-        raise DataError(f"{name} has shape {found.shape}; give at least {least} along a first axis of draws.")
-    return found

@@ -245,7 +245,7 @@ def win_interval(
     llm_error
         Delta = y** - r, a number, `(n_problems,)` or `(n_problems, n_options)`. It takes humans to know.
     kappa
-        Bound of |Delta| (see `kappa`); used by the printed form alone.
+        Bound of |Delta| (see `conformal_kappa`); used by the printed form alone.
     eta
         eta(t) of one draw; used by the printed form alone.
     v_pure
