@@ -34,6 +34,7 @@ from .references import References
 if TYPE_CHECKING:
     from pyro.infer import ELBO
 
+    from .conditioning import ConditionedPeople
     from .inference.score import LogScore
     from .llm.backbone import Backbone
     from .models.batch import Batch
@@ -59,7 +60,7 @@ class CrowdLLM:
     objective
         `predictive`, `paper`, or an ELBO of Pyro's.
     backbone
-        A `FrozenLLM` that is asked for references which are not passed.
+        A `FrozenLLM`, `RecordedAnswers` or the like, asked for references that are not passed.
     device
         Where to compute.
     progress
@@ -425,6 +426,40 @@ class CrowdLLM:
         batch = self.batch(data, references)
         with seeded(seed, self.device):
             return log_score(fitted.model, batch, n_draws, seed)
+
+    def condition(
+        self,
+        answers: pd.DataFrame | CrowdData | None,
+        participants: pd.DataFrame | None = None,
+        problems: pd.DataFrame | None = None,
+        references: References | None = None,
+        *,
+        n_draws: int = 1024,
+        seed: int = 0,
+    ) -> ConditionedPeople:
+        """Get to know real people from a few answers, without asking an LLM.
+
+        Parameters
+        ----------
+        answers
+            Long frame `problem, participant, response`, or a `CrowdData`; None for people who gave none.
+        participants
+            Their profiles, indexed by participant; whoever gave no answer keeps the prior.
+        problems, references
+            Of answers to problems that are not of training: a frame with texts, and what the LLM answered.
+        n_draws
+            Draws of each one's noise.
+        seed
+            Equal seeds give equal draws.
+
+        Returns
+        -------
+        ConditionedPeople
+            Predicts and draws their answers to other problems, scores further answers, takes further waves.
+        """
+        from .conditioning import condition
+
+        return condition(self, answers, participants, problems, references, n_draws=n_draws, seed=seed)
 
     def batch(self, data: CrowdData, references: References | None = None) -> Batch:
         """A data set as the fitted model's programs are given it, for Pyro inference of one's own.

@@ -11,18 +11,16 @@ of them all as the LLM has draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from .errors import DataError, MissingReferenceError
 from .models.scales import Continuous
 from .reference_table import ZERO_SHOT, mean_of_known
-from .tables import rows_of, shown
+from .tables import shown
 
 if TYPE_CHECKING:
     from .references import FloatArray, References, ReferenceSource
@@ -30,16 +28,16 @@ if TYPE_CHECKING:
 Policy: TypeAlias = Literal["error", "drop", "panel", "mean"]
 
 
-def without_gaps(references: References, policy: Policy, calibration: Iterable[object] | None) -> References:
+def without_gaps(references: References, policy: Policy, calibration: References | None) -> References:
     """References without a gap in their base answers; arguments and errors as in `References.fill`."""
-    if policy not in get_args(Policy):
-        raise DataError(f"policy={policy!r}: give {', '.join(map(repr, get_args(Policy)))}.")
-    if calibration is not None and policy != "mean":
-        raise DataError(f"calibration= is for policy='mean', not {policy!r}; leave it out.")
-    counted = np.ones(len(references.problems), dtype=bool)
-    if calibration is not None:
-        counted[:] = False
-        counted[rows_of(calibration, references.problems, "calibration problem")] = True
+    check_policy(policy, calibrated=calibration is not None, name="policy")
+    if calibration is None:
+        calibration = references
+    elif calibration.scale != references.scale or not set(references.names) <= set(calibration.names):
+        raise DataError(
+            f"calibration is of {', '.join(calibration.names)} on {calibration.scale}; give answers of "
+            f"{', '.join(references.names)} on {references.scale}."
+        )
     gaps = references.missing()
     if gaps.empty:
         return references
@@ -51,12 +49,20 @@ def without_gaps(references: References, policy: Policy, calibration: Iterable[o
         )
     if policy == "drop":
         return _dropped(references, pd.Index(gaps["problem"].unique()))
-    sources = tuple(_filled(references, source, policy, counted) for source in references)
+    sources = tuple(_filled(references, source, policy, calibration) for source in references)
     notes = tuple(
         f"{name}: {count} missing references filled by policy {policy!r}"
         for name, count in gaps["source"].value_counts().items()
     )
     return replace(references, sources=sources, report=references.report + notes)
+
+
+def check_policy(policy: str, *, calibrated: bool, name: str) -> None:
+    """Raise `DataError` on an unknown policy, or a calibration that it has no use for."""
+    if policy not in get_args(Policy):
+        raise DataError(f"{name}={policy!r}: give {', '.join(map(repr, get_args(Policy)))}.")
+    if calibrated and policy != "mean":
+        raise DataError(f"calibration= is for {name}='mean', not {policy!r}; leave it out.")
 
 
 def _dropped(references: References, problems: pd.Index) -> References:
@@ -72,11 +78,11 @@ def _dropped(references: References, problems: pd.Index) -> References:
 
 
 def _filled(
-    references: References, source: ReferenceSource, policy: Policy, counted: npt.NDArray[np.bool_]
+    references: References, source: ReferenceSource, policy: Policy, calibration: References
 ) -> ReferenceSource:
     """One LLM's answers, its gaps filled."""
     hole = source.gaps()
-    stand_in = _stand_in(references, source, policy, counted & ~hole)
+    stand_in = _stand_in(references, source, policy, calibration)
     empty = hole & np.isnan(stand_in).any(axis=1)
     if empty.any():
         problem = shown(references.problems[np.flatnonzero(empty)[0]])
@@ -94,13 +100,12 @@ def _filled(
     return replace(source, values=values)
 
 
-def _stand_in(
-    references: References, source: ReferenceSource, policy: Policy, counted: npt.NDArray[np.bool_]
-) -> FloatArray:
+def _stand_in(references: References, source: ReferenceSource, policy: Policy, calibration: References) -> FloatArray:
     """What takes the place of a source's base, shape `(n_problems, m)`; NaN where there is nothing to take."""
     base = source.base()
     if policy == "mean":
-        others = [base[counted].reshape(1, -1, base.shape[1])]
+        known = calibration.source(source.name)
+        others = [known.base()[~known.gaps()][None]]
     else:
         others = [other.base()[:, None] for other in references if other is not source]
     if not others:

@@ -245,7 +245,7 @@ class References:
         problem, source = np.nonzero(gaps)
         return pd.DataFrame({"problem": self.problems[problem], "source": np.array(self.names, dtype=object)[source]})
 
-    def fill(self, policy: Policy = "error", calibration: Iterable[object] | None = None) -> References:
+    def fill(self, policy: Policy = "error", calibration: References | None = None) -> References:
         """References without gaps in their base answers; what was done is in their report.
 
         Parameters
@@ -253,9 +253,10 @@ class References:
         policy
             `error` raises `MissingReferenceError` at the first gap; `drop` leaves out problems with one; `panel` takes
             the mean distribution of the other LLMs and raises where none answered; `mean` takes the LLM's own over
-            its other problems. See `reference_gaps`.
+            other problems. See `reference_gaps`.
         calibration
-            Problems over which `mean` is taken, such as those of training; all of these references' when None.
+            The LLM's answers over which `mean` is taken, such as those to the problems of training; these references
+            themselves when None.
         """
         return without_gaps(self, policy, calibration)
 

@@ -1,3 +1,5 @@
+from .cache import CachedScorer
 from .frozen import FrozenLLM, LowOptionMassWarning
+from .recorded import RecordedAnswers
 
-__all__ = ["FrozenLLM", "LowOptionMassWarning"]
+__all__ = ["CachedScorer", "FrozenLLM", "LowOptionMassWarning", "RecordedAnswers"]

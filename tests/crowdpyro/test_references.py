@@ -44,6 +44,9 @@ def test_a_problem_without_a_reference_is_named():
     references = References.from_frame(DRAWS, scale=SCALE)
     with pytest.raises(MissingReferenceError, match="problem 'z'.*has no reference.*ask the LLM"):
         references.select(["a", "z"])
+    assert np.isnan(references.select(["a", "z"], "missing").probabilities()[1]).all()
+    with pytest.raises(MissingReferenceError, match="problem 'y'.*has no reference"):
+        references.select(["y", "z"], "missing")
     with pytest.raises(MissingReferenceError, match="problem 'c'.*of 'm'.*name a policy"):
         references.fill("error")
 
@@ -60,6 +63,14 @@ def test_policies_fill_and_say_so():
         one.fill("panel")
     with pytest.raises(DataError, match="policy='zero'"):
         one.fill("zero")
+    dropped = References.panel(one, other).fill("drop")
+    assert list(dropped.problems) == ["a", "b"]
+    assert "1 problems dropped for want of a reference, such as 'c'" in dropped.report[-1]
+    assert one.fill("mean", one.select(["b"])).probabilities()[2].tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match="calibration= is for policy='mean', not 'drop'"):
+        one.fill("drop", one)
+    with pytest.raises(DataError, match="calibration is of n on .*; give answers of m on"):
+        one.fill("mean", other)
 
 
 def test_a_panel_aligns_problems_and_refuses_twins():
