@@ -45,14 +45,6 @@ def _begun(chains: Sequence[Tokens], option: int) -> list[int]:
     return [o for o, other in enumerate(chains) if o != option and chain[: len(other)] == other]
 
 
-def normalised(logs: npt.NDArray[np.float64], temperature: float) -> npt.NDArray[np.float64]:
-    """Option probabilities, rows sum to one; at temperature 0 all on the likeliest."""
-    if temperature == 0:
-        return np.asarray(np.eye(logs.shape[1])[logs.argmax(1)])
-    weights = np.exp(logs - logs.max(1, keepdims=True))
-    return np.asarray(weights / weights.sum(1, keepdims=True))
-
-
 def common_prefix(rows: Sequence[Sequence[int]]) -> Tokens:
     """Read tokens while all `rows` agree."""
     shared = []

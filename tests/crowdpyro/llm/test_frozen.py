@@ -122,7 +122,7 @@ def test_digits_match_an_unbatched_pass(tiny: FrozenLLM) -> None:
     prompts = [f"{text} Answer:" for text in PROBLEMS["text"]]
     expected = [[by_hand(tiny, f"{prompt} ", str(d)) for d in range(1, 6)] for prompt in prompts]
     assert np.ptp(expected) > 1
-    np.testing.assert_allclose(tiny.score(prompts, list("12345")), expected, atol=1e-4)
+    np.testing.assert_allclose(tiny.log_probabilities(prompts, list("12345")), expected, atol=1e-4)
 
 
 def test_chains_of_words_match_an_unbatched_pass(tiny: FrozenLLM) -> None:
@@ -130,12 +130,12 @@ def test_chains_of_words_match_an_unbatched_pass(tiny: FrozenLLM) -> None:
     prompts = [f"{text} Answer:" for text in PROBLEMS["text"]]
     expected = [[by_hand(tiny, prompt, f" {option}") for option in options] for prompt in prompts]
     assert len(tiny._tokenizer(" not sure at all", add_special_tokens=False)["input_ids"]) > 3
-    np.testing.assert_allclose(tiny.score(prompts, options), expected, atol=1e-4)
+    np.testing.assert_allclose(tiny.log_probabilities(prompts, options), expected, atol=1e-4)
 
 
 def test_an_option_that_begins_another_is_not_counted_twice(tiny: FrozenLLM) -> None:
     options = [str(d) for d in range(1, 11)] + ["100"]
-    logs = tiny.score(["Answer:"], options)[0]
+    logs = tiny.log_probabilities(["Answer:"], options)[0]
     begins = {option: np.exp(by_hand(tiny, "Answer: ", option)) for option in options}
     assert np.exp(logs[0]) == pytest.approx(begins["1"] - begins["10"], rel=1e-4)
     assert np.exp(logs[9]) == pytest.approx(begins["10"] - begins["100"], rel=1e-4)
@@ -146,10 +146,10 @@ def test_an_option_that_begins_another_is_not_counted_twice(tiny: FrozenLLM) -> 
 def test_batches_change_nothing(tiny: FrozenLLM, tiny_folder: Path) -> None:
     prompts = [text[: n + 1] for text in PROBLEMS["text"] for n in range(0, len(text), 3)]
     options = ["agree", "strongly agree", "1", "2"]
-    together = tiny.score(prompts, options)
-    alone = FrozenLLM(tiny_folder, batch_tokens=1, threads=1).score(prompts, options)
+    together = tiny.log_probabilities(prompts, options)
+    alone = FrozenLLM(tiny_folder, batch_tokens=1, threads=1).log_probabilities(prompts, options)
     np.testing.assert_allclose(together, alone, atol=1e-4)
-    np.testing.assert_allclose(tiny.score(prompts[::-1], options)[::-1], together, atol=1e-4)
+    np.testing.assert_allclose(tiny.log_probabilities(prompts[::-1], options)[::-1], together, atol=1e-4)
 
 
 def test_labels_may_stand_in_any_order(tiny: FrozenLLM) -> None:
@@ -173,7 +173,7 @@ def test_refer_gives_normalised_probabilities_and_says_what_it_did(tiny: FrozenL
     assert "{text}" in source.prompt
     assert "option mass" in answers.report[0]
     assert "float32" in answers.report[0]
-    shown = source.prompt.format(text=PROBLEMS.loc["braces", "text"], persona="You are a nurse.\n\n")
+    shown = source.prompt.format(text=PROBLEMS.loc["braces", "text"], persona="You are a nurse.")
     raw = np.exp([by_hand(tiny, f"{shown} ", str(d)) for d in range(1, 6)])
     np.testing.assert_allclose(probabilities(answers)[2, 1], raw / raw.sum(), atol=1e-4)
 
@@ -201,7 +201,8 @@ def test_low_option_mass_is_said(
     mass: float,
     warns: bool,
 ) -> None:
-    monkeypatch.setattr(tiny, "score", lambda *_, **__: np.log([[0.45, 0.5], [mass / 4, 3 * mass / 4]]))
+    logs = list(np.log([[0.45, 0.5], [mass / 4, 3 * mass / 4]]))
+    monkeypatch.setattr(tiny, "score", lambda *_, **__: iter([([0, 1], logs)]))
     answers = tiny.refer(PROBLEMS.iloc[:2], Categorical(("yes", "no")))
     np.testing.assert_allclose(probabilities(answers)[1, 0], [0.25, 0.75])
     assert f"least {mass:.3f} at problem 'children'" in answers.report[0]
@@ -216,12 +217,14 @@ def test_chat_template_is_used_where_there_is_one(tiny: FrozenLLM, chatty: Froze
     assert (tiny.chat, chatty.chat) == (False, True)
     rendered = "<|user|>The weather is fine.\n<|assistant|>"
     expected = [by_hand(chatty, rendered, option, special=False) for option in ("agree", "not sure")]
-    np.testing.assert_allclose(chatty.score(["The weather is fine."], ["agree", "not sure"])[0], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        chatty.log_probabilities(["The weather is fine."], ["agree", "not sure"])[0], expected, atol=1e-4
+    )
 
 
 def test_weights_are_frozen_and_threads_restored(tiny: FrozenLLM) -> None:
     before = torch.get_num_threads()
-    tiny.score(["Answer:"], ["1", "2"])
+    tiny.log_probabilities(["Answer:"], ["1", "2"])
     assert torch.get_num_threads() == before
     assert not tiny._network.training
     assert not any(weight.requires_grad for weight in tiny._network.parameters())
