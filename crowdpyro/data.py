@@ -103,13 +103,13 @@ class CrowdData:
         if missing_profile not in ("level", "drop"):
             raise DataError(f"missing_profile={missing_profile!r}: give 'level' or 'drop'.")
         notes: list[str] = []
-        responses = require_rows(_renamed(responses, ("problem", "participant", "response"), "responses"), "responses")
+        responses = require_rows(renamed(responses, ("problem", "participant", "response"), "responses"), "responses")
         require_columns(responses, ("problem", "participant", "response"), "responses")
-        problems = _problem_table(_renamed(problems, ("problem", "text"), "problems"))
+        problems = _problem_table(renamed(problems, ("problem", "text"), "problems"))
         if participants is None:
             people = pd.DataFrame(index=_sorted_ids(_stripped(responses["participant"])))
         else:
-            people = _participant_table(_renamed(participants, ("participant",), "participants"))
+            people = _participant_table(renamed(participants, ("participant",), "participants"))
         for column in ("problem", "participant"):
             gaps = _no_id(responses[column])
             if gaps.any():
@@ -304,15 +304,15 @@ def answer_words(scale: Scale) -> tuple[str, ...]:
 
 def read_problems(path: str | Path) -> pd.DataFrame:
     """Problems of a file, indexed by id, each with a text."""
-    return _problem_table(_renamed(read_table(path), ("problem", "text"), "problems"))
+    return _problem_table(renamed(read_table(path), ("problem", "text"), "problems"))
 
 
 def read_participants(path: str | Path) -> pd.DataFrame:
     """Profiles of a file, indexed by participant."""
-    return _participant_table(_renamed(read_table(path, _TRAITS), ("participant",), "participants"))
+    return _participant_table(renamed(read_table(path, _TRAITS), ("participant",), "participants"))
 
 
-def _renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
+def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
     """The frame with crowd-kit's names of these keys replaced where ours are absent; a repeated column raises."""
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
