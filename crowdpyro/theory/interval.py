@@ -141,20 +141,19 @@ def interval_of(pair: Paired, options: Options) -> CrowdInterval:
     if options.method == "human_only" or pair.twin is None or pair.crowd is None or pair.members is None:
         return human
     options, members = options.of_method(options.method), pair.members
-    u_crowd = members.influence(pair.crowd)
+    u_twin, (crowd_mean, crowd_square) = people.influence(pair.twin), members.moments(pair.crowd)
+    lam = np.ones_like(y_mean)
     if options.method == "power_tuned":
-        lam = _best(pair, u_y, u_crowd) if options.lam is None else np.full_like(y_mean, options.lam)
-        residual = pair.y - lam * pair.twin
-    else:
-        lam, residual = np.ones_like(y_mean), pair.y - pair.twin
-    u_residual = people.influence(residual)
-    factor, crowd_mean, rbar = people.factor(options.divisor), members.mean(pair.crowd), people.mean(residual)
-    crowd_var = lam**2 * dot(u_crowd, u_crowd) * members.factor(options.divisor)
-    residual_var = dot(u_residual, u_residual) * factor
-    parts = {"crowd": crowd_var, "residual": residual_var}
-    own = residual_var
+        lam = (
+            _best(pair, u_y, u_twin, crowd_mean, crowd_square)
+            if options.lam is None
+            else np.full_like(y_mean, options.lam)
+        )
+    u_residual, factor = u_y - lam * u_twin, people.factor(options.divisor)
+    own = dot(u_residual, u_residual) * factor
+    parts = {"crowd": lam**2 * crowd_square * members.factor(options.divisor), "residual": own}
     if len(pair.shared[0]):
-        both, twins = u_residual[pair.shared[0]], u_crowd[pair.shared[1]]
+        both, twins = u_residual[pair.shared[0]], members.influence(pair.crowd)[pair.shared[1]]
         parts["overlap"] = 2 * lam * dot(both, twins) * factor
         own = own + parts["overlap"] + lam**2 * dot(twins, twins) * factor
     # Rounding alone can leave less than nothing: twins that are the crowd, n = N, give var(y)/n.
@@ -165,30 +164,38 @@ def interval_of(pair: Paired, options: Options) -> CrowdInterval:
         others = np.maximum(variance - own, 0.0)
         below = own**2 / people.freedom + others**2 / members.freedom
         df = np.where(below > 0, variance**2 / np.where(below > 0, below, 1.0), people.freedom)
-    eps_0 = np.sqrt(people.mean((pair.y - pair.twin) ** 2))
-    r_mean = people.mean(pair.y - pair.twin)
-    printed = {"theorem_4_6": eps_0, "absolute_bias": np.abs(r_mean)}
-    estimate = crowd_mean if options.method in printed else lam * crowd_mean + rbar
+    residual = pair.y - pair.twin
+    rbar, eps_0 = people.mean(residual), np.sqrt(people.mean(residual**2))
+    printed = {"theorem_4_6": eps_0, "absolute_bias": np.abs(rbar)}
+    rectified = lam * crowd_mean + y_mean - lam * people.mean(pair.twin)
+    estimate = crowd_mean if options.method in printed else rectified
     return _result(
-        pair, options, estimate, np.sqrt(variance), df, parts, lam=lam, rbar=r_mean, eps_0=eps_0, human=human,
+        pair, options, estimate, np.sqrt(variance), df, parts, lam=lam, rbar=rbar, eps_0=eps_0, human=human,
         more=printed.get(options.method, 0.0),
     )  # fmt: skip
 
 
-def _best(pair: Paired, u_y: FloatArray, u_crowd: FloatArray) -> FloatArray:
+def _best(
+    pair: Paired, u_y: FloatArray, u_twin: FloatArray, crowd_mean: FloatArray, crowd_square: FloatArray
+) -> FloatArray:
     """The lam of least variance, in [0, 1]; 0 where every lam gives the same."""
     people, members, (mine, theirs) = pair.people, pair.members, pair.shared
     if pair.twin is None or pair.crowd is None or members is None:
         raise RuntimeError("a weight of twins needs twins and a crowd")
     if people.unit is not None or members.unit is not None:
-        u_twin = people.influence(pair.twin)
-        gain = dot(u_y, u_twin) * people.factor(1) - dot(u_y[mine], u_crowd[theirs])
-        cost = dot(u_twin, u_twin) * people.factor(1) + dot(u_crowd, u_crowd) * members.factor(1)
-        cost -= 2 * dot(u_twin[mine], u_crowd[theirs])
+        gain, cost = dot(u_y, u_twin) * people.factor(1), dot(u_twin, u_twin) * people.factor(1)
+        cost = cost + crowd_square * members.factor(1)
+        if len(mine):
+            u_crowd = members.influence(pair.crowd)[theirs]
+            gain, cost = gain - dot(u_y[mine], u_crowd), cost - 2 * dot(u_twin[mine], u_crowd)
     else:
-        n, N, t_mean, crowd_mean = people.n, members.n, people.mean(pair.twin), members.mean(pair.crowd)
+        n, N, t_mean = people.n, members.n, people.mean(pair.twin)
         centre = (n * t_mean + N * crowd_mean) / (n + N)
-        pooled = n * people.mean((pair.twin - centre) ** 2) + N * members.mean((pair.crowd - centre) ** 2)
+        if members.weights is None:
+            spread = crowd_square * N + (crowd_mean - centre) ** 2
+        else:
+            spread = members.mean((pair.crowd - centre) ** 2)
+        pooled = n * people.mean((pair.twin - centre) ** 2) + N * spread
         pooled = pooled / (n + N - 1)
         covariance = people.mean((pair.y - people.mean(pair.y)) * (pair.twin - t_mean)) * people.factor(1)
         both = pair.shared_design

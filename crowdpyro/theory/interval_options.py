@@ -75,7 +75,8 @@ class Options:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Low, high, and the distance to a finite end: `more` plus a quantile times the standard error."""
         tail = self.alpha / 2 if self.alternative == "two-sided" else self.alpha
-        margin = more - se * (stdtrit(df, tail) if self.quantile == "t" else ndtri(tail))
+        same = df[:1] if (df == df[0]).all() else df
+        margin = more - se * (stdtrit(same, tail) if self.quantile == "t" else ndtri(tail))
         low = estimate - margin if self.alternative != "smaller" else np.full_like(estimate, -np.inf)
         high = estimate + margin if self.alternative != "larger" else np.full_like(estimate, np.inf)
         return low, high, margin

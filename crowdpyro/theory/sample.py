@@ -21,6 +21,8 @@ from ..errors import DataError
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_CACHED = 32_768
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -117,6 +119,22 @@ class Sample:
         else:
             deviation *= self.weights
         return deviation if self.unit is None else _summed(deviation, self.unit)
+
+    def moments(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The mean, and the sum of squared influences: its variance before the factor; `(B,)` each."""
+        if self.weights is not None or self.unit is not None:
+            u = self.influence(x)
+            return self.mean(x), dot(u, u)
+        # One pass by the cacheful; deviations of a crowd of 1,000 at 1,000 problems would be 8 MB, written and read
+        # again. About the first answer, which is at most sqrt(n) standard deviations off: no digit of note is lost.
+        total, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        rows = max(1, _CACHED // x.shape[1])
+        for start in range(0, len(x), rows):
+            deviation = x[start : start + rows] - x[0]
+            total += deviation.sum(axis=0)
+            square += dot(deviation, deviation)
+        shift = total / len(x)
+        return x[0] + shift, np.maximum(square / len(x) - shift**2, 0.0) / len(x)
 
     def factor(self, ddof: int) -> FloatArray:
         """G / (G - ddof)."""
