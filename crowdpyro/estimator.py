@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .inference.score import LogScore
     from .llm.backbone import Backbone
     from .models.batch import Batch
+    from .theory.interval_options import Method
+    from .theory.interval_result import CrowdInterval
 
 logger = logging.getLogger(__name__)
 
@@ -460,6 +462,39 @@ class CrowdLLM:
         from .conditioning import condition
 
         return condition(self, answers, participants, problems, references, n_draws=n_draws, seed=seed)
+
+    def interval(
+        self,
+        data: CrowdData,
+        references: References | None = None,
+        *,
+        population: pd.DataFrame | None = None,
+        alpha: float = 0.05,
+        method: Method = "rectified",
+        seed: int = 0,
+        **options: Any,
+    ) -> CrowdInterval:
+        """Confidence intervals of what people answer on average, cross-fitted: this very fit plays no part.
+
+        Parameters
+        ----------
+        data, references
+            As in `fit`.
+        population
+            Profiles of those who are to be spoken for, sampled apart from these people; None takes their own, and the
+            crowd then adds nothing.
+        alpha, method
+            As in `theory.crowd_interval`.
+        seed
+            Of folds, fits and draws.
+        **options
+            `k`, `n_draws`, `shares`, `pooled`, `simultaneous`, `alternative`, `weights` (`crowd_intervals`).
+        """
+        from .crowd_intervals import model_interval
+
+        return model_interval(
+            self, data, references, population=population, alpha=alpha, method=method, seed=seed, **options
+        )
 
     def batch(self, data: CrowdData, references: References | None = None) -> Batch:
         """A data set as the fitted model's programs are given it, for Pyro inference of one's own.

@@ -25,6 +25,7 @@ def pooled_interval(
     participants: npt.ArrayLike | None = None,
     crowd_participants: npt.ArrayLike | None = None,
     crossed: bool = True,
+    weights: npt.ArrayLike | None = None,
     **options: Any,
 ) -> CrowdInterval:
     """Confidence interval of the mean over all problems, each counting as often as people answered it.
@@ -42,8 +43,10 @@ def pooled_interval(
     crossed
         Whether a row of the crowd is one member who met all problems; False where each answer is a member's of its own
         (`generate(crossed=False)`).
+    weights
+        Of each row of people, `(n,)`, as in `crowd_interval`.
     **options
-        `method`, `alternative`, `lam`, `ddof`, `quantile`, `in_sample` of `crowd_interval`.
+        `method`, `alternative`, `overlap`, `lam`, `ddof`, `quantile`, `in_sample` of `crowd_interval`.
 
     Returns
     -------
@@ -57,7 +60,10 @@ def pooled_interval(
             "the same, and (N, n_problems)."
         )
     given, there = ~np.isnan(answers) & ~np.isnan(twins), ~np.isnan(virtual)
-    asked, answered = given.sum(axis=0), there.sum(axis=0)
+    each = None if weights is None else np.asarray(weights, dtype=float)
+    if each is not None and each.shape != (len(answers),):
+        raise DataError(f"weights have shape {each.shape}; give one a row of people, ({len(answers)},).")
+    asked, answered = (given if each is None else given * each[:, None]).sum(axis=0), there.sum(axis=0)
     if (answered[asked > 0] == 0).any():
         place = int(np.flatnonzero((asked > 0) & (answered == 0))[0])
         raise DataError(f"crowd holds no answer to problem number {place}, which people answered; let it answer all.")
@@ -71,6 +77,7 @@ def pooled_interval(
         virtual[member, met],
         alpha,
         # The crowd's problems count as the people's: otherwise its mean is that of another questionnaire.
+        weights=None if each is None else each[person],
         crowd_weights=(asked / np.maximum(answered, 1))[met],
         clusters=own[person],
         crowd_clusters=other[member] if crossed else None,
