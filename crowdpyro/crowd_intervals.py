@@ -1,0 +1,189 @@
+"""Intervals from people and a `CrowdLLM` that is fitted to those same people, cross-fitted by participant.
+
+Each person's twin answers by the model that was fitted without them, from their profile and with eps from its prior;
+the crowd answers by the average of the fold models. Both are means of equally many draws, so that they differ in
+nothing but whom they are of: a twin that had seen its person's answers would make residuals and interval too small.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .data import CrowdData
+from .errors import DataError
+from .inference.seeds import generator
+from .models.ballot import Ballot
+from .models.scales import Categorical, Continuous
+from .tables import shown
+from .theory.cross_fit import person_folds
+from .theory.interval import crowd_interval
+from .theory.interval_options import Alternative, Method
+from .theory.interval_result import CrowdInterval
+from .theory.pooled import pooled_interval
+
+if TYPE_CHECKING:
+    from .estimator import CrowdLLM
+    from .references import References
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def model_interval(
+    model: CrowdLLM,
+    data: CrowdData,
+    references: References | None = None,
+    *,
+    population: pd.DataFrame | None = None,
+    alpha: float = 0.05,
+    method: Method = "rectified",
+    alternative: Alternative = "two-sided",
+    k: int = 5,
+    n_draws: int = 40,
+    shares: bool = False,
+    pooled: bool = False,
+    simultaneous: bool = False,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> CrowdInterval:
+    """Confidence intervals of what people answer on average, from these people and a crowd of this kind of model.
+
+    Parameters
+    ----------
+    model
+        Its settings and parts are fitted k times, each time without a fold of the people.
+    data, references
+        As in `CrowdLLM.fit`.
+    population
+        Profiles of those who are to be spoken for, a row each, sampled apart from these people. None takes these
+        people's own: the crowd then adds nothing, and the interval is about that of the people alone.
+    alpha, method, alternative, simultaneous
+        As in `theory.crowd_interval`.
+    k
+        Folds.
+    n_draws
+        Answers that are averaged for each twin, and for each member of the crowd.
+    shares
+        An interval for the share of every option.
+    pooled
+        One interval for the mean over all problems, clustered by participant.
+    weights
+        Of each of the people, where they are not like the population.
+    seed
+        Of folds, fits and draws.
+
+    Returns
+    -------
+    CrowdInterval
+        One a problem.
+
+    Raises
+    ------
+    DataError
+        For labels without `shares`, and a problem with fewer than two answers.
+    """
+    _check(data, shares, pooled, n_draws)
+    if model.config.use_reference:
+        references = model._references(references, data.problems, data.scale)
+    crowd_frame = data.participants if population is None else population
+    y = _numbers(data.matrix(), data, shares)
+    twins: FloatArray = np.full(y.shape, np.nan)
+    crowd: FloatArray = np.zeros((len(crowd_frame), *y.shape[1:]))
+    seeds = generator(seed).integers(2**32, size=(k, 3))
+    for fold, (train, test) in enumerate(person_folds(data.n_participants, k, seed=seed)):
+        fitted = copy.copy(model)
+        fitted.fit(_training(data, train, test), references, seed=int(seeds[fold, 0]))
+        mine, theirs = (int(each) for each in seeds[fold, 1:])
+        twins[test] = _mean_answer(fitted, data, data.participants.iloc[test], n_draws, shares, mine)
+        # The average of k models of n_draws / k answers each is as smooth as one model's n_draws.
+        crowd += _mean_answer(fitted, data, crowd_frame, -(-n_draws // k), shares, theirs) / k
+    overlap = True if population is None else None
+    if pooled:
+        return pooled_interval(
+            y, twins, crowd, alpha, method=method, alternative=alternative, overlap=overlap, weights=weights
+        )
+    labels: tuple[pd.Index, ...] = (data.problems.index,)
+    if y.ndim > 2:
+        options = data.scale.options if isinstance(data.scale, Ballot) else data.scale.labels  # type: ignore[union-attr]
+        labels = (data.problems.index, pd.Index(options, name="option"))
+    return crowd_interval(
+        y,
+        twins,
+        crowd,
+        alpha,
+        method=method,
+        alternative=alternative,
+        overlap=overlap,
+        weights=weights,
+        missing="omit",
+        simultaneous=simultaneous,
+        labels=labels,
+    )
+
+
+def _check(data: CrowdData, shares: bool, pooled: bool, n_draws: int) -> None:
+    """Refuse what has no mean, or too few answers."""
+    scale = data.scale
+    if isinstance(scale, Categorical) and not shares:
+        raise DataError(f"labels {', '.join(scale.levels)} have no mean; give shares=True, one interval an option.")
+    if shares and isinstance(scale, Continuous | Ballot):
+        kind = "numbers have no shares" if isinstance(scale, Continuous) else "the means of a ballot are its shares"
+        raise DataError(f"shares=True on {scale}: {kind}; leave it out.")
+    if pooled and (shares or isinstance(scale, Ballot)):
+        raise DataError("pooled=True takes one number an answer; options are intervals of their own: leave it out.")
+    if n_draws < 1:
+        raise DataError(f"n_draws={n_draws}: give at least one.")
+    answered = np.bincount(data.problem_code, minlength=data.n_problems)
+    if not pooled and (answered < 2).any():
+        short = data.problems.index[int(answered.argmin())]
+        raise DataError(
+            f"problem {shown(short)} has {answered.min()} answers; an interval needs two: select(problems=...) those "
+            "with more, or pooled=True."
+        )
+
+
+def _training(data: CrowdData, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> CrowdData:
+    """The people of a fold's training, and without their answers those who alone have a level of some trait."""
+    people = data.participants
+    alone = np.zeros(len(test), dtype=bool)
+    for _, column in people.items():
+        if not pd.api.types.is_numeric_dtype(column):
+            text = column.map(str)
+            alone |= ~text.iloc[test].isin(text.iloc[train]).to_numpy()
+    both = data.select(participants=people.index[np.sort(np.concatenate([train, test[alone]]))])
+    answering = ~np.isin(both.participants.index[both.participant_code], people.index[test])
+    return replace(
+        both,
+        problem_code=both.problem_code[answering],
+        participant_code=both.participant_code[answering],
+        response=both.response[answering],
+    )
+
+
+def _mean_answer(
+    fitted: CrowdLLM, data: CrowdData, people: pd.DataFrame, n_draws: int, shares: bool, seed: int
+) -> FloatArray:
+    """Every person's mean answer to all problems over draws, eps from its prior."""
+    frame = people.set_axis(pd.RangeIndex(len(people), name="participant"))
+    total: FloatArray | float = 0.0
+    for each in generator(seed).integers(2**32, size=n_draws):
+        drawn = fitted.generate(frame, participation=1.0, seed=int(each))
+        total = total + _numbers(drawn.codes(), data, shares)
+    return np.asarray(total / n_draws)
+
+
+def _numbers(codes: FloatArray, data: CrowdData, shares: bool) -> FloatArray:
+    """Answers in the unit of the response, or one indicator an option; NaN where absent."""
+    scale = data.scale
+    if isinstance(scale, Continuous | Ballot):
+        return codes
+    table = np.eye(scale.n_levels) if shares else scale.values
+    absent = np.isnan(codes)
+    found = np.asarray(table[np.where(absent, 0, codes).astype(np.int64)], dtype=float)
+    found[absent] = np.nan
+    return found
