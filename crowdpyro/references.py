@@ -104,11 +104,14 @@ class References:
         One a LLM and prompt, all on the same problems in the same order.
     report
         What was out of range, missing or filled.
+    texts
+        Where an LLM wrote free text: `problem, persona, draw, text, answer`, the answer None where none could be read.
     """
 
     scale: Scale
     sources: tuple[ReferenceSource, ...]
     report: tuple[str, ...] = ()
+    texts: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -279,12 +282,16 @@ class References:
 
     def write(self, path: str | Path) -> Path:
         """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all."""
+        check_suffix(path)
         frame = self.to_frame()
-        name = str(path).lower()
-        if name.endswith(".parquet"):
+        if str(path).lower().endswith(".parquet"):
             return write_whole(path, lambda file: frame.to_parquet(file, index=False))
-        if name.endswith((".csv", ".csv.gz")):
-            return write_whole(path, lambda file: frame.to_csv(file, index=False))
+        return write_whole(path, lambda file: frame.to_csv(file, index=False))
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise `DataError` unless references can be written to such a file, before they are asked for."""
+    if not str(path).lower().endswith((".csv", ".csv.gz", ".parquet")):
         raise DataError(f"file {str(path)!r}: the suffix must be .csv, .csv.gz or .parquet.")
 
 

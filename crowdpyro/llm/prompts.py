@@ -269,9 +269,11 @@ def _substituted(template: str, parts: Mapping[str, str]) -> str:
     written = []
     for literal, field, spec, conversion in string.Formatter().parse(template):
         written.append(literal.replace("{", "{{").replace("}", "}}"))
+        if field is None:
+            continue
         if field in parts:
             written.append(parts[field])
-        elif field is not None:
+        else:
             written.append(f"{{{field}{f'!{conversion}' if conversion else ''}{f':{spec}' if spec else ''}}}")
     return "".join(written)
 

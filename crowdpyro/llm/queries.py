@@ -23,6 +23,22 @@ def scored(scorer: Scorer, queries: Sequence[Query], progress: bool | None = Non
     return _collected(scorer.name, scorer.score(first), place, len(first), progress)
 
 
+def written(
+    scorer: Scorer,
+    queries: Sequence[Query],
+    *,
+    n: int,
+    temperature: float,
+    max_tokens: int,
+    seed: int,
+    progress: bool | None = None,
+) -> list[list[str]]:
+    """`n` free texts of every query, in the order of `queries`; those that read alike have the same."""
+    first, place = _unlike(queries)
+    batches = scorer.write(first, n=n, temperature=temperature, max_tokens=max_tokens, seed=seed)
+    return _collected(scorer.name, batches, place, len(first), progress)
+
+
 def _unlike(queries: Sequence[Query]) -> tuple[list[Query], list[int]]:
     """The queries that differ in more than their name, and where each of `queries` stands among them."""
     seen: dict[tuple[str, tuple[str, ...]], int] = {}
