@@ -1,6 +1,6 @@
 """Does the crowd beat the LLM on problems like these? The paired test of L - L' on held-out problems.
 
-    gap_t = (tbar_t - ybar_t)^2 - (r_t - ybar_t)^2 - v_pure
+    gap_t = (tbar_t - ybar_t)^2 - (r_t - ybar_t)^2 + V - v_pure
 
 The noise in ybar cancels, so that gap_t is unbiased for L - L' against y* too; not on problems whose answers the model
 was fitted to. Gaps are skewed, so that the interval is the bootstrap-t, which studentises each resample of problems:
@@ -80,6 +80,7 @@ def risk_gap_test(
     level: float = 0.95,
     *,
     v_pure: npt.ArrayLike = 0.0,
+    v_crowd: npt.ArrayLike = 0.0,
     n_resamples: int = 4999,
     seed: int = 0,
 ) -> GapTest:
@@ -91,8 +92,9 @@ def risk_gap_test(
         ybar, tbar and r, `(n_problems,)`; of one-hot answers `(n_problems, n_options)`. At least five problems.
     level
         Of the interval.
-    v_pure
-        Variance of the LLM's decision, where `reference` is its mean; 0 where `reference` is what was decided.
+    v_pure, v_crowd
+        Variances of the LLM's decision and of the crowd's mean, where `reference` and `crowd_mean` are their
+        expectations; 0 where they are what was decided.
     n_resamples, seed
         Of the bootstrap.
 
@@ -118,7 +120,8 @@ def risk_gap_test(
         )
     rest = 1 - chance(level, "level")
     error, alone = (each.reshape(len(people), -1) for each in (crowd - people, llm - people))
-    gaps = (error**2).sum(axis=1) - (alone**2).sum(axis=1) - spread(v_pure, "v_pure")
+    gaps = (error**2).sum(axis=1) - (alone**2).sum(axis=1)
+    gaps = gaps + spread(v_crowd, "v_crowd") - spread(v_pure, "v_pure")
     n = len(gaps)
     mean, se = float(gaps.mean()), float(gaps.std(ddof=1) / np.sqrt(n))
     drawn = gaps[generator(seed).integers(n, size=(at_least(n_resamples, 99, "n_resamples"), n))]
