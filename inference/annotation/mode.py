@@ -50,7 +50,7 @@ def posterior_mode(model: AnnotationModel, labels: Labels, *, n_iter: int = 500,
         raise ModelError(f"n_iter={n_iter}: give at least 1.")
     sites, votes = Unconstrained.of(model, labels), Votes(labels)
     start = sites.vector({name: prior.mean for name, prior in sites.priors.items()})
-    if type(model).log_label is AnnotationModel.log_label:
+    if type(model).log_table is AnnotationModel.log_table:
         # What the table says of workers when the votes are taken for the truth; then the truth is set free.
         start = _climb(sites, _complete(model, labels, votes), start, n_iter, tol)[0]
         density = _marginal(model, labels, votes)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pyro
 import torch
 from torch import Tensor
 
+from ...models.annotation.base import AnnotationModel, Params
+from ...models.annotation.labels import Labels
 from ...models.errors import ModelError
 
 
@@ -56,3 +59,25 @@ class AnnotationFit:
     def uncertainty(self) -> dict[str, Tensor]:
         """Posterior standard deviation of each parameter, by site; empty for a point estimate."""
         return {name: each.flatten(0, 1).std(0) for name, each in self.draws.items()}
+
+
+def averaged(model: AnnotationModel, labels: Labels, draws: Params) -> tuple[Tensor, tuple[float, ...]]:
+    """Mean over draws of the truth's posterior, and the log joint density at each.
+
+    Parameters
+    ----------
+    model, labels
+        As fitted.
+    draws
+        By site, shape `(n_chains, n_draws, *shape)`.
+    """
+    total, densities = torch.zeros(labels.n_items, labels.n_classes, dtype=torch.float64), []
+    flat = {name: value.flatten(0, 1) for name, value in draws.items()}
+    n_draws = len(next(iter(flat.values())))
+    with torch.no_grad(), pyro.validation_enabled(False):
+        for place in range(n_draws):
+            params = {name: value[place] for name, value in flat.items()}
+            joint = model.item_log_likelihood(params, labels)
+            total += joint.softmax(-1)
+            densities.append((model.log_prior(params, labels) + joint.logsumexp(-1).sum()).item())
+    return total / n_draws, tuple(densities)

@@ -61,7 +61,8 @@ class AnnotationModel(ABC):
         """The story; returns the labels, shape `(n_labels,)`."""
         params = self.parameters(labels)
         if labels.history is not None:
-            pyro.factor("history", self.log_history(params, labels))
+            with pyro.plate("histories", labels.n_workers):
+                pyro.factor("history", self.log_history(params, labels))
         shares = self.log_prevalence(params, labels)
         with pyro.plate("items", labels.n_items):
             truth = pyro.sample("truth", dist.Categorical(logits=shares), infer={"enumerate": "parallel"})
@@ -87,15 +88,18 @@ class AnnotationModel(ABC):
     def log_confusion(self, params: Params, labels: Labels) -> Tensor:
         """Log P(label | truth, worker) for a usual item, shape `(..., n_workers, n_classes, n_classes)`."""
 
+    def log_table(self, params: Params, labels: Labels) -> Tensor:
+        """Log P(label | truth) of each label's worker and item, shape `(..., n_labels, n_classes, n_classes)`."""
+        return self.log_confusion(params, labels)[..., labels.worker, :, :]
+
     def label_dist(self, params: Params, labels: Labels, truth: Tensor) -> TorchDistribution:
         """Of each label given truths of shape `(..., n_items)`, batch shape `(..., n_labels)`."""
-        table = self.log_confusion(params, labels)
-        return dist.Categorical(logits=Vindex(table)[..., labels.worker, truth[..., labels.item], :])
+        return dist.Categorical(logits=Vindex(self.log_table(params, labels))[..., truth[..., labels.item], :])
 
     def log_label(self, params: Params, labels: Labels) -> Tensor:
         """Log P(label | truth) of each label under each truth, shape `(..., n_classes, n_labels)`."""
-        table = self.log_confusion(params, labels)
-        return table[..., labels.worker, :, labels.label].movedim(0, -1)
+        table = self.log_table(params, labels)
+        return table[..., torch.arange(labels.n_labels), :, labels.label].movedim(0, -1)
 
     def log_prevalence(self, params: Params, labels: Labels) -> Tensor:
         """Log shares of the classes; broadcasts with `(..., n_items, n_classes)`."""
@@ -104,12 +108,11 @@ class AnnotationModel(ABC):
         return params["prevalence"].log()
 
     def log_history(self, params: Params, labels: Labels) -> Tensor:
-        """Log probability of the workers' earlier labels, shape `(...)`."""
+        """Log probability of each worker's earlier labels, shape `(..., n_workers)`."""
         if labels.history is None:
-            return torch.zeros((), dtype=torch.float64)
+            return torch.zeros(labels.n_workers, dtype=torch.float64)
         log_prob = self.log_confusion(params, labels)
-        heard = labels.history > 0
-        return torch.where(heard, labels.history * log_prob, 0.0).sum((-1, -2, -3))
+        return torch.where(labels.history > 0, labels.history * log_prob, 0.0).sum((-1, -2))
 
     def item_log_likelihood(self, params: Params, labels: Labels) -> Tensor:
         """Log p(labels of item, truth = k | params), shape `(..., n_items, n_classes)`; -inf where gold says otherwise.
@@ -117,22 +120,22 @@ class AnnotationModel(ABC):
         Parameters
         ----------
         params
-            By site, any batch of draws before their own shapes, the same for all.
+            By site; a batch of draws as in Pyro's vectorised particles, sites outside plates `(n_draws, 1, *shape)`.
         labels
             The table.
         """
         answers = by_item(self.log_label(params, labels), labels.item, labels.n_items).mT
-        joint = answers + self.log_prevalence(params, labels)[..., None, :]
+        joint = answers + self.log_prevalence(params, labels)
         return joint if labels.known is None else joint.masked_fill(excluded(labels), -torch.inf)
 
     def log_prior(self, params: Params, labels: Labels) -> Tensor:
-        """Log density of the parameters, and probability of the workers' history given them."""
+        """Log density of one value of the parameters, and probability of the workers' history given it."""
         told = poutine.condition(self.parameters, data=dict(params))
         density = poutine.trace(told).get_trace(labels).log_prob_sum()
-        return density + self.log_history(params, labels)
+        return density + self.log_history(params, labels).sum()
 
     def log_joint(self, params: Params, labels: Labels) -> Tensor:
-        """Log density of labels and parameters, truth summed out."""
+        """Log density of labels and one value of the parameters, truth summed out."""
         return self.log_prior(params, labels) + self.item_log_likelihood(params, labels).logsumexp(-1).sum()
 
     def truth_posterior(self, params: Params, labels: Labels) -> Tensor:

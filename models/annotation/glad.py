@@ -8,7 +8,6 @@ import pyro
 import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
-from pyro.ops.indexing import Vindex
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -54,15 +53,9 @@ class Glad(AnnotationModel):
         usual = torch.tensor(self.ease_mean, dtype=torch.float64)
         return _coin(params["ability"] * usual.exp(), labels.n_classes)
 
-    def label_dist(self, params: Params, labels: Labels, truth: Tensor) -> TorchDistribution:
-        """Right with probability sigmoid(ability * ease), shape `(..., n_labels)`."""
-        table = _coin(self.logit(params, labels), labels.n_classes)
-        return dist.Categorical(logits=Vindex(table)[..., torch.arange(labels.n_labels), truth[..., labels.item], :])
-
-    def log_label(self, params: Params, labels: Labels) -> Tensor:
-        """Log P(label | truth) of each label under each truth, shape `(..., n_classes, n_labels)`."""
-        table = _coin(self.logit(params, labels), labels.n_classes)
-        return table[..., torch.arange(labels.n_labels), :, labels.label].movedim(0, -1)
+    def log_table(self, params: Params, labels: Labels) -> Tensor:
+        """Right with probability sigmoid(ability * ease)."""
+        return _coin(self.logit(params, labels), labels.n_classes)
 
     def logit(self, params: Params, labels: Labels) -> Tensor:
         """Ability times ease of each label, shape `(..., n_labels)`."""

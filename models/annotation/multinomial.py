@@ -45,6 +45,6 @@ class Multinomial(AnnotationModel):
 
     def log_confusion(self, params: Params, labels: Labels) -> Tensor:
         """The same for every worker."""
-        right = params["accuracy"]
+        right = torch.atleast_1d(params["accuracy"])
         table = coin_confusion(right.log(), (-right).log1p(), labels.n_classes)
-        return table[..., None, :, :].expand(*right.shape, labels.n_workers, *table.shape[-2:])
+        return table.expand(*right.shape[:-1], labels.n_workers, *table.shape[-2:])

@@ -1,0 +1,42 @@
+"""The fast path of every model: which kernel finds its point estimate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...models.annotation.base import AnnotationModel
+from ...models.annotation.dawid_skene import DawidSkene
+from ...models.annotation.glad import Glad
+from ...models.annotation.hierarchical_dawid_skene import HierarchicalDawidSkene
+from ...models.annotation.labels import Labels
+from ...models.annotation.multinomial import Multinomial
+from ...models.annotation.one_coin import OneCoin
+from .coin_em import fit_coins
+from .dawid_skene_em import fit_dawid_skene
+from .glad_map import fit_glad
+from .hierarchical_em import fit_hierarchical
+from .mode import posterior_mode
+from .posterior import AnnotationFit
+
+_KERNELS: dict[type[AnnotationModel], Any] = {
+    DawidSkene: fit_dawid_skene,
+    Glad: fit_glad,
+    HierarchicalDawidSkene: fit_hierarchical,
+    Multinomial: fit_coins,
+    OneCoin: fit_coins,
+}
+
+
+def point_estimate(model: AnnotationModel, labels: Labels, **options: Any) -> AnnotationFit:
+    """The mode of a model's posterior with the truth summed out; of the population's alone where it is hierarchical.
+
+    Parameters
+    ----------
+    model
+        Subclasses and one's own models are climbed by `posterior_mode`, whatever they inherit.
+    labels
+        The table.
+    options
+        Of the kernel: `n_iter` and `tol`.
+    """
+    return _KERNELS.get(type(model), posterior_mode)(model, labels, **options)
