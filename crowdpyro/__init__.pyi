@@ -1,4 +1,5 @@
 from . import aggregation, baselines, checks, datasets, inference, llm, metrics, models, plots, theory
+from .aggregation.truth import aggregate
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
@@ -29,6 +30,7 @@ __all__ = [
     "ModelError",
     "Ordinal",
     "References",
+    "aggregate",
     "aggregation",
     "baselines",
     "checks",

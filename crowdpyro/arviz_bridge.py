@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
 if TYPE_CHECKING:
+    from .aggregation.result import Aggregation
     from .crowd import Crowd
     from .data import CrowdData
     from .inference.posterior import Posterior
@@ -64,3 +66,54 @@ def posterior_to_datatree(posterior: Posterior) -> xr.DataTree:
     ArviZ 1 reads the tree as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
     """
     return xr.DataTree.from_dict({"posterior": posterior.to_dataset()})
+
+
+# Dimensions of the sites of the models of annotation.
+_SITES = {
+    "prevalence": ("truth",),
+    "confusion": ("participant", "truth", "label"),
+    "pool": ("truth", "label"),
+    "pattern": ("participant", "label"),
+    "log_ease": ("problem",),
+}
+
+
+def aggregation_to_datatree(found: Aggregation) -> xr.DataTree:
+    """Groups `posterior`, `truth` and `observed_data` of an aggregation.
+
+    `posterior` has dimensions `chain, draw` and those of each parameter; a point estimate is one draw of one chain.
+    `truth` holds `probability` over `problem, label`, averaged over the draws; `observed_data` the labels over `row`.
+    ArviZ 1 reads the tree as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
+    """
+    table, fit = found.table, found.fit
+    names = {
+        "participant": table.participants.to_numpy(),
+        "problem": table.problems.to_numpy(),
+        "truth": table.classes.to_numpy(),
+        "label": table.classes.to_numpy(),
+    }
+    draws = fit.draws or {name: value[None, None] for name, value in fit.params.items()}
+    variables = {}
+    for name, value in draws.items():
+        own = _SITES.get(name, ("participant",) if value.shape[2:] == (len(table.participants),) else None)
+        dims = own or tuple(f"{name}_dim_{axis}" for axis in range(value.ndim - 2))
+        variables[name] = (("chain", "draw", *dims), value.numpy())
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    n_chains, n_draws = next((value.shape[:2] for value in draws.values()), (1, 1))
+    names = {"chain": np.arange(n_chains), "draw": np.arange(n_draws), **names}
+    posterior = xr.Dataset(
+        variables, {dim: each for dim, each in names.items() if dim in used}, {"n_divergent": fit.n_divergent}
+    )
+    labels = table.labels
+    observed = {
+        "problem": ("row", names["problem"][labels.item.numpy()]),
+        "participant": ("row", names["participant"][labels.worker.numpy()]),
+        "label": ("row", names["label"][labels.label.numpy()]),
+    }
+    attrs = {"method": found.method, "inference": found.inference, "seed": found.seed}
+    truth = xr.Dataset(
+        {"probability": (("problem", "label"), fit.truth.numpy())},
+        {"problem": names["problem"], "label": names["label"]},
+        attrs,
+    )
+    return xr.DataTree.from_dict({"posterior": posterior, "truth": truth, "observed_data": xr.Dataset(observed)})

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from .aggregation.summaries import summarise
+from .aggregation.truth import MODELS
 from .data import CrowdData
 from .errors import DataError
 from .inference.checks import correlations
@@ -212,13 +213,27 @@ class Crowd:
         found = correlations(self.values(), min_pairs)
         return pd.DataFrame(found, index=self.problems, columns=self.problems)
 
-    def aggregate(self, method: str = "mean", *, seed: int = 0) -> pd.Series | pd.DataFrame:
-        """One answer a problem: `mean`, `median` or `majority`, in the unit of the response.
+    def aggregate(self, method: str = "mean", *, seed: int = 0, **options: Any) -> pd.Series | pd.DataFrame:
+        """One answer a problem: `mean`, `median`, `majority`, or a model's most probable truth, in the unit of answers.
 
         Of ballots, `mean` is a frame of the mean votes or points, one column an option, and `majority` the option with
         the most of them, ties broken at random by the seed: the winner by approval, plurality, Borda count or points.
+
+        Parameters
+        ----------
+        method
+            A summary, or a model that weighs people by how well they agree: `dawid_skene`, `glad`, `mace` and others of
+            `crowdpyro.aggregate`, which tells more than the answers.
+        seed
+            Of ties, and of the model's inference.
+        **options
+            Of `crowdpyro.aggregate`, such as `inference` and `golden`.
         """
         scale = self.scale
+        if method in MODELS:
+            return self._truth(method, seed, options)
+        if options:
+            raise DataError(f"method={method!r} takes no {next(iter(options))}; give one of {', '.join(MODELS)}.")
         if isinstance(scale, Ballot):
             return self._elected(scale, method, seed)
         if method == "majority" and not isinstance(scale, Continuous) and not self._expected:
@@ -233,6 +248,18 @@ class Crowd:
         if method == "majority":
             raise DataError("method='majority' needs drawn answers on a discrete scale; give 'mean' or 'median'.")
         return pd.Series(summarise(self.values(), method, seed=seed), index=self.problems, name=method)
+
+    def _truth(self, method: str, seed: int, options: dict[str, Any]) -> pd.Series:
+        """The most probable truth of each problem under a model of annotation."""
+        from .aggregation.truth import aggregate
+
+        scale = self.scale
+        if isinstance(scale, Ballot | Continuous) or self._expected:
+            raise DataError(f"method={method!r} needs drawn answers on a discrete scale; give 'mean' or 'median'.")
+        frame = self.to_frame()[["problem", "participant", "response"]]
+        found = aggregate(frame, method, scale=scale, seed=seed, **options).labels.rename(method)
+        answers = found.reindex(self.problems)
+        return answers if scale.kind == "categorical" else answers.astype(float)
 
     def _elected(self, scale: Ballot, method: str, seed: int) -> pd.Series | pd.DataFrame:
         """Aggregates of ballots."""
