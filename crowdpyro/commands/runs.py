@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-_SCALES = (
+SCALES = (
     "1:5, a,b,c or continuous[:LOW:HIGH]; ballots: approval:a,b,c, choose:2:a,b,c, rank:2:a,b,c or points:10:a,b,c."
 )
 Run = Annotated[Path, typer.Argument(help="Folder that `crowdpyro fit` wrote.", show_default=False)]
@@ -24,7 +24,7 @@ def fit(
     config: Annotated[Path | None, typer.Option(help="YAML file of these options; the command line wins.")] = None,
     problems: Annotated[Path | None, typer.Option(help="Problems: problem, text.")] = None,
     participants: Annotated[Path | None, typer.Option(help="People: participant, and a column a trait.")] = None,
-    scale: Annotated[str | None, typer.Option(help=_SCALES)] = None,
+    scale: Annotated[str | None, typer.Option(help=SCALES)] = None,
     references: Annotated[Path | None, typer.Option(help="Recorded answers of LLMs.")] = None,
     llm: Annotated[str | None, typer.Option(help="Or an LLM to ask: embedded, a folder, a hub id.")] = None,
     question: Annotated[str | None, typer.Option(help="What the LLM is asked about each text.")] = None,
