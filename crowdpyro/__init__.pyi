@@ -1,5 +1,19 @@
-from . import aggregation, baselines, checks, datasets, inference, llm, metrics, models, plots, theory
+from . import (
+    aggregation,
+    baselines,
+    checks,
+    datasets,
+    individuation,
+    inference,
+    llm,
+    metrics,
+    models,
+    plots,
+    replay,
+    theory,
+)
 from .aggregation.truth import aggregate
+from .conditioning import ConditionedPeople
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
@@ -17,6 +31,7 @@ __version__: str
 __all__ = [
     "Ballot",
     "Categorical",
+    "ConditionedPeople",
     "Continuous",
     "Crowd",
     "CrowdConfig",
@@ -35,6 +50,7 @@ __all__ = [
     "baselines",
     "checks",
     "datasets",
+    "individuation",
     "inference",
     "llm",
     "load_encoder",
@@ -42,5 +58,6 @@ __all__ = [
     "models",
     "parse_scale",
     "plots",
+    "replay",
     "theory",
 ]

@@ -1,0 +1,424 @@
+"""Whether a crowd's members are individuals: how they differ, from each other and within themselves, beside humans.
+
+alpha      k/(k-1) (1 - sum_t var(y_t) / var(sum_t y_t)),   se(log(1 - alpha)) = sqrt(2k / ((k-1)(n-2)))
+grouping   (MS_between - MS_within) / n_0 / MS_within        of a trait's levels, mean over problems
+two-sample accuracy of a classifier of human or synthetic on people it was not trained on; 1/2 if the laws are one
+
+Cronbach (1951) and Bonett (2002); the components of variance of a one-way layout (Searle, Casella and McCulloch 1992),
+which do not grow with fewer people, so that a ratio of crowd to humans above 1 says stereotypes; Lopez-Paz and Oquab
+(2017). Items that are keyed the other way round are turned by the humans' correlations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import binom, norm, pearsonr
+
+from .crowd import Crowd
+from .data import CrowdData
+from .errors import DataError
+from .inference.checks import correlations
+from .inference.seeds import generator
+from .metrics import correlation_error, wasserstein1
+from .models.scales import Continuous, Ordinal
+from .tables import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float64]
+Scales = Mapping[str, Sequence[object]] | pd.Series
+
+# Fewer people than this have no mean worth an interval of the normal's.
+_SMALL = 30
+_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class Individuation:
+    """Tables of a comparison; `to_frame` is its summary, `figure` one page of pictures.
+
+    Attributes
+    ----------
+    summary
+        One row a quantity: `humans`, `crowd`, and `noise`, what a second human sample of half the size would show where
+        that is known.
+    reliability
+        Cronbach's alpha and the standard deviation of people's scale scores, one row a scale.
+    grouping
+        Between- over within-group variance, one row a trait.
+    subgroups
+        Means of people's mean answers, one row a (trait, level); `small` marks cells of fewer than 30 people.
+    pairs
+        Correlations of two problems, humans' and crowd's, one row a pair.
+    people
+        Mean answers of people, one array a side.
+    roc
+        False and true positive rates of the classifier.
+    """
+
+    summary: pd.DataFrame
+    reliability: pd.DataFrame
+    grouping: pd.DataFrame
+    subgroups: pd.DataFrame
+    pairs: pd.DataFrame
+    people: Mapping[str, FloatArray] = field(repr=False)
+    roc: tuple[FloatArray, FloatArray] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The summary."""
+        return self.summary
+
+    def figure(self) -> Figure:
+        """One page: correlations, reliabilities, people's means, subgroups, grouping, classifier."""
+        from .individuation_page import page
+
+        return page(self)
+
+
+def report(
+    crowd: Crowd,
+    humans: Crowd | CrowdData,
+    scales: Scales | None = None,
+    *,
+    same_people: bool = False,
+    coverage: float = 0.95,
+    seed: int = 0,
+) -> Individuation:
+    """Compare a crowd with humans.
+
+    Parameters
+    ----------
+    crowd
+        Drawn answers.
+    humans
+        Other people than those it was made from, best.
+    scales
+        Items of every scale, `{"openness": ["O1", ...]}`, or a series of scale names indexed by problem, such as
+        `data.problems["trait"]`; None for one scale of all problems.
+    same_people
+        A member of the crowd stands for the human of the same id, as after `CrowdLLM.condition` or for an LLM's digital
+        twins: their person-level correlation is wanted. The classifier's p-value then supposes too much.
+    coverage
+        Chance of the intervals.
+    seed
+        Of the halves and of the classifier.
+
+    Returns
+    -------
+    Individuation
+        On the problems that both answered.
+
+    Raises
+    ------
+    DataError
+        On labels and ballots, which have no correlation, or where nothing is shared.
+    """
+    if not 0 < coverage < 1:
+        raise DataError(f"coverage={coverage}: give a chance between 0 and 1.")
+    people = humans if isinstance(humans, Crowd) else Crowd.from_data(humans)
+    if people.scale != crowd.scale:
+        raise DataError(f"humans are on {people.scale}, the crowd on {crowd.scale}; put them on one scale.")
+    if not isinstance(crowd.scale, Ordinal | Continuous):
+        raise DataError(f"crowd is on {crowd.scale.kind} answers, which have no correlation; give ratings or numbers.")
+    problems = [each for each in people.problems if each in crowd.problems]
+    if not problems:
+        raise DataError("crowd and humans share no problem; nothing to compare.")
+    theirs, ours = (each.values()[:, each.problems.get_indexer(pd.Index(problems))] for each in (people, crowd))
+    answered = [~np.isnan(each).all(axis=1) for each in (theirs, ours)]
+    if min(each.sum() for each in answered) < 4:
+        raise DataError("crowd and humans must be four people or more each, with an answer to a shared problem.")
+    rng = generator(seed)
+    matrices = {"humans": theirs[answered[0]], "crowd": ours[answered[1]]}
+    traits = {"humans": _traits(people)[answered[0]], "crowd": _traits(crowd)[answered[1]]}
+    items = _items(scales, problems)
+    summary: dict[str, tuple[float, float, float]] = {}
+    pairs = _pairs(matrices, problems)
+    half = _half(matrices["humans"], rng)
+    summary["correlation error"] = (0.0, _rmse(pairs["humans"], pairs["crowd"]), half)
+    if isinstance(crowd.scale, Ordinal):
+        shares = [each.shares()[each.problems.get_indexer(pd.Index(problems))] for each in (people, crowd)]
+        summary["W1 of answers"] = (0.0, wasserstein1(shares[1], shares[0], crowd.scale.values), np.nan)
+    means = {side: _centred_means(each) for side, each in matrices.items()}
+    spread = {side: float(each.std(ddof=1)) for side, each in means.items()}
+    summary["sd of people's means"] = (spread["humans"], spread["crowd"], np.nan)
+    within = {side: float(np.nanmean(np.nanvar(each, axis=1, ddof=1))) for side, each in _several(matrices).items()}
+    summary["variance within people"] = (within["humans"], within["crowd"], np.nan)
+    if same_people:
+        summary["person-level correlation"] = (np.nan, _same_people(people, crowd, problems), np.nan)
+    accuracy, p_value, roc = classifier_test(matrices["humans"], matrices["crowd"], seed=seed)
+    summary["classifier's accuracy"] = (0.5, accuracy, np.nan)
+    summary["its p-value"] = (np.nan, p_value, np.nan)
+    summary["its AUC"] = (0.5, float(np.trapezoid(roc[1], roc[0])), np.nan)
+    return Individuation(
+        pd.DataFrame.from_dict(summary, orient="index", columns=["humans", "crowd", "noise"]).rename_axis("quantity"),
+        _reliability(matrices, items, coverage),
+        _grouping(matrices, traits),
+        _subgroups(matrices, traits, coverage),
+        pairs,
+        means,
+        roc,
+    )
+
+
+def cronbach_alpha(answers: npt.ArrayLike) -> float:
+    """Cronbach's alpha of items keyed alike, over the people who answered all of them.
+
+    Parameters
+    ----------
+    answers
+        Shape `(n_participants, n_items)`, NaN where absent; NaN comes out for fewer than two items or three people.
+    """
+    matrix = np.asarray(answers, dtype=float)
+    if matrix.ndim != 2:
+        raise DataError(f"answers have shape {matrix.shape}; give (n_participants, n_items).")
+    full = matrix[~np.isnan(matrix).any(axis=1)]
+    k = matrix.shape[1]
+    if k < 2 or len(full) < 3:
+        return float("nan")
+    total = float(full.sum(axis=1).var(ddof=1))
+    return k / (k - 1) * (1 - float(full.var(axis=0, ddof=1).sum()) / total) if total > 0 else float("nan")
+
+
+def classifier_test(
+    humans: npt.ArrayLike, crowd: npt.ArrayLike, *, seed: int = 0
+) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+    """Whether gradient-boosted trees tell humans from crowd.
+
+    Parameters
+    ----------
+    humans, crowd
+        Answers, shape `(n_participants, n_problems)`, NaN where absent; the larger side is thinned to the smaller, and
+        everybody is silent where a random member of the other side is, so that absences tell nothing.
+    seed
+        Of thinning, halves and trees.
+
+    Returns
+    -------
+    accuracy, p_value, roc
+        On the half that the trees were not grown on; the p-value is one-sided, exact given the trees, and supposes that
+        all people are independent, so not where the crowd is of the same people. At .05 it rejects equal laws with that
+        chance at most.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = generator(seed)
+    sides = [np.asarray(each, dtype=float) for each in (humans, crowd)]
+    n = min(len(each) for each in sides)
+    if n < 4:
+        raise DataError(f"humans and crowd are {len(sides[0])} and {len(sides[1])} people; give four or more each.")
+    # The same number of both in each half, so that chance is exactly 1/2.
+    sides = [each[rng.permutation(len(each))[: 2 * (n // 2)]] for each in sides]
+    absent = [np.isnan(each)[rng.permutation(len(each))] for each in sides]
+    sides = [np.where(silent, np.nan, each) for each, silent in zip(sides, reversed(absent), strict=True)]
+    grown, held = (np.concatenate([each[start::2] for each in sides]) for start in (0, 1))
+    label = np.repeat([0, 1], n // 2)
+    trees = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.05, random_state=int(rng.integers(2**31)))
+    trees.fit(grown, label)
+    score = trees.predict_proba(held)[:, 1]
+    # Ties in the score go by a coin, lest a tree that says nothing be right or wrong about everybody.
+    right = int((((score > 0.5) == label) & (score != 0.5)).sum() + rng.binomial(int((score == 0.5).sum()), 0.5))
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.diff(score[order]) != 0, True)
+    rates = [np.append(0.0, np.cumsum(label[order] == side)[last] / (n // 2)) for side in (0, 1)]
+    return right / len(label), float(binom.sf(right - 1, len(label), 0.5)), (rates[0], rates[1])
+
+
+def keyed(answers: FloatArray) -> FloatArray:
+    """Sign of every item in the first principal component of the correlations, most of them 1, shape `(n_items,)`."""
+    matrix = np.nan_to_num(correlations(answers, _PAIRS))
+    np.fill_diagonal(matrix, 1.0)
+    first = np.linalg.eigh(matrix).eigenvectors[:, -1]
+    signs = np.where(first < 0, -1.0, 1.0)
+    return signs if signs.sum() >= 0 else -signs
+
+
+def _items(scales: Scales | None, problems: list[object]) -> dict[str, list[int]]:
+    """Columns of every scale's items."""
+    if scales is None:
+        return {"all problems": list(range(len(problems)))}
+    if isinstance(scales, pd.Series):
+        scales = {str(name): list(rows.index) for name, rows in scales.groupby(scales, sort=False)}
+    found = {}
+    for name, members in scales.items():
+        unknown = [each for each in members if each not in problems]
+        if unknown:
+            raise DataError(
+                f"scales: problem {shown(unknown[0])} of {name!r} was not answered by both crowd and humans; leave it "
+                "out."
+            )
+        found[str(name)] = [problems.index(each) for each in members]
+    return found
+
+
+def _traits(crowd: Crowd) -> pd.DataFrame:
+    """Profiles of a crowd's members."""
+    columns = {
+        str(name).removeprefix("profile_"): crowd.dataset[name].to_numpy()
+        for name in crowd.dataset.coords
+        if str(name).startswith("profile_")
+    }
+    return pd.DataFrame(columns, index=range(crowd.n_participants))
+
+
+def _pairs(matrices: Mapping[str, FloatArray], problems: list[object]) -> pd.DataFrame:
+    upper = np.triu_indices(len(problems), 1)
+    found = {side: correlations(each, _PAIRS)[upper] for side, each in matrices.items()}
+    names = [[problems[k] for k in axis] for axis in upper]
+    return pd.DataFrame(found, index=pd.MultiIndex.from_arrays(names, names=["problem", "other"]))
+
+
+def _rmse(one: pd.Series, other: pd.Series) -> float:
+    known = np.isfinite(one) & np.isfinite(other)
+    return float(np.sqrt(np.square(one[known] - other[known]).mean())) if known.any() else float("nan")
+
+
+def _half(answers: FloatArray, rng: np.random.Generator) -> float:
+    """Correlation error of one random half of the humans against the other."""
+    order = rng.permutation(len(answers))
+    halves = [correlations(answers[order[start::2]], _PAIRS) for start in (0, 1)]
+    known = np.isfinite(halves[0]) & np.isfinite(halves[1]) & ~np.eye(answers.shape[1], dtype=bool)
+    return correlation_error(halves[0], halves[1]) if known.any() else float("nan")
+
+
+def _several(matrices: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """People with two answers or more; one row of NaN where there is none."""
+    kept = {side: each[(~np.isnan(each)).sum(axis=1) > 1] for side, each in matrices.items()}
+    return {side: each if len(each) else np.full((1, 2), np.nan) for side, each in kept.items()}
+
+
+def _centred_means(answers: FloatArray) -> FloatArray:
+    """Mean answer of everybody, each answer taken from its problem's mean: who met what does not matter."""
+    return np.asarray(np.nanmean(answers - _column_means(answers), axis=1))
+
+
+def _column_means(answers: FloatArray) -> FloatArray:
+    there = ~np.isnan(answers)
+    return np.where(there, answers, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+
+
+def _same_people(humans: Crowd, crowd: Crowd, problems: list[object]) -> float:
+    """Mean over people of the correlation of their own answers with their twins', problem means taken off both."""
+    ids = [pd.Index(each.dataset["participant"].to_numpy()) for each in (humans, crowd)]
+    shared = ids[0].intersection(ids[1])
+    if shared.empty:
+        raise DataError("same_people=True: no member of the crowd has a human's id; give twins their people's ids.")
+    sides = []
+    for each, index in ((humans, ids[0]), (crowd, ids[1])):
+        values = each.values()[:, each.problems.get_indexer(pd.Index(problems))]
+        sides.append((values - _column_means(values))[index.get_indexer(shared)])
+    both = ~(np.isnan(sides[0]) | np.isnan(sides[1]))
+    found = [
+        pearsonr(one[there], other[there]).statistic
+        for one, other, there in zip(*sides, both, strict=True)
+        if there.sum() > 2 and one[there].std() > 0 and other[there].std() > 0
+    ]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _reliability(matrices: Mapping[str, FloatArray], items: Mapping[str, list[int]], coverage: float) -> pd.DataFrame:
+    rows = {}
+    for name, columns in items.items():
+        sign = keyed(matrices["humans"][:, columns])
+        row: dict[str, float] = {"items": len(columns)}
+        scores = {side: each[:, columns] * sign for side, each in matrices.items()}
+        for side, score in scores.items():
+            row[f"alpha_{side}"] = cronbach_alpha(score)
+        row["difference"] = row["alpha_crowd"] - row["alpha_humans"]
+        n = int((~np.isnan(scores["humans"]).any(axis=1)).sum())
+        k = len(columns)
+        reach = norm.isf((1 - coverage) / 2) * np.sqrt(2 * k / max(k - 1, 1) / max(n - 2, 1))
+        # Of the humans' own alpha.
+        row["low"], row["high"] = (1 - (1 - row["alpha_humans"]) * np.exp(turn * reach) for turn in (1, -1))
+        for side, score in scores.items():
+            row[f"sd_{side}"] = float(_centred_means(score[~np.isnan(score).all(axis=1)]).std(ddof=1))
+        row["sd_ratio"] = row["sd_crowd"] / row["sd_humans"] if row["sd_humans"] > 0 else float("nan")
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("scale")
+
+
+class _Levels(NamedTuple):
+    """Level of everybody's trait on each side, and the levels in order."""
+
+    humans: npt.NDArray[np.object_]
+    crowd: npt.NDArray[np.object_]
+    order: list[str]
+
+
+def _levels(traits: Mapping[str, pd.DataFrame]) -> dict[str, _Levels]:
+    """Traits of both sides on which humans differ; numbers in four groups, cut at the humans' quartiles."""
+    found = {}
+    for name in traits["humans"].columns.intersection(traits["crowd"].columns):
+        sides = [traits[side][name] for side in ("humans", "crowd")]
+        if all(pd.api.types.is_numeric_dtype(each) for each in sides) and sides[0].nunique() > 5:
+            cuts = np.unique(np.quantile(sides[0], [0.25, 0.5, 0.75]))
+            order = [f"<= {cuts[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(cuts)), f"> {cuts[-1]:g}"]
+            names = np.asarray(order, dtype=object)
+            groups = [names[np.searchsorted(cuts, each.to_numpy(dtype=float))] for each in sides]
+        else:
+            groups = [each.map(str).to_numpy(dtype=object) for each in sides]
+            order = sorted({*groups[0], *groups[1]})
+        if len(pd.unique(groups[0])) > 1:
+            found[str(name)] = _Levels(*groups, order)
+    return found
+
+
+def _grouping(matrices: Mapping[str, FloatArray], traits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = {}
+    for trait, levels in _levels(traits).items():
+        row = {side: _between_over_within(each, getattr(levels, side)) for side, each in matrices.items()}
+        rows[trait] = row | {"difference": row["crowd"] - row["humans"]}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["humans", "crowd", "difference"]).rename_axis("trait")
+
+
+def _between_over_within(answers: FloatArray, levels: npt.NDArray[np.object_]) -> float:
+    """Component of variance between groups over that within them, mean over problems; below 0 by chance alone."""
+    found = []
+    for column in answers.T:
+        there = ~np.isnan(column)
+        codes, names = pd.factorize(levels[there])
+        count, value = np.bincount(codes, minlength=len(names)).astype(float), column[there]
+        n, k = len(value), len(names)
+        if k < 2 or n <= k:
+            continue
+        mean = np.bincount(codes, value, minlength=k) / count
+        within = float(np.square(value - mean[codes]).sum() / (n - k))
+        between = float((count * np.square(mean - value.mean())).sum() / (k - 1))
+        n_0 = (n - float(np.square(count).sum()) / n) / (k - 1)
+        if within > 0:
+            found.append((between - within) / n_0 / within)
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _subgroups(matrices: Mapping[str, FloatArray], traits: Mapping[str, pd.DataFrame], coverage: float) -> pd.DataFrame:
+    reach = float(norm.isf((1 - coverage) / 2))
+    rows, index = [], []
+    offset = _column_means(matrices["humans"])
+    for trait, levels in _levels(traits).items():
+        for level in levels.order:
+            row: dict[str, float] = {}
+            n_of = []
+            for side, answers in matrices.items():
+                # From the humans' mean of each problem, so that who met what does not matter.
+                means = np.nanmean(answers[getattr(levels, side) == level] - offset, axis=1) + offset.mean()
+                n = len(means)
+                n_of.append(n)
+                mean = float(means.mean()) if n else float("nan")
+                se = float(means.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+                row |= {
+                    f"n_{side}": n,
+                    f"mean_{side}": mean,
+                    f"low_{side}": mean - reach * se,
+                    f"high_{side}": mean + reach * se,
+                }
+            rows.append(row | {"small": min(n_of) < _SMALL})
+            index.append((trait, level))
+    names = ["trait", "level"]
+    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=names) if index else None)

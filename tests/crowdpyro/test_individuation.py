@@ -1,0 +1,197 @@
+"""The individuation report: numbers against their definitions, and alarms that sound when they should only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from crowdpyro import Categorical, Continuous, Crowd, CrowdData, DataError, Ordinal, individuation
+
+SCALE = Ordinal.range(1, 5)
+N_ITEMS = 8
+SCALES = {"one": [0, 1, 2, 3], "two": [4, 5, 6, 7]}
+
+
+def crowd(seed, n=600, loading=1.0, stereotype=0.3, ids=None, absent=0.0, scale=SCALE, tilt=0.0):
+    """Two traits of four items each, the last of each keyed the other way; groups a and b differ by `stereotype`."""
+    rng = np.random.default_rng(seed)
+    group = rng.choice(["a", "b"], size=n)
+    eps = rng.normal(size=(n, 2)) + stereotype * (group == "a")[:, None]
+    sign = np.array([1, 1, 1, -1] * 2)
+    latent = (
+        3 + loading * np.repeat(eps, 4, axis=1) * sign + rng.normal(size=(n, N_ITEMS)) + tilt * rng.normal(size=(n, 1))
+    )
+    answers = latent if isinstance(scale, Continuous) else np.clip(np.round(latent), 1, 5) - 1
+    answers[rng.random(answers.shape) < absent] = np.nan
+    return Crowd.from_matrix(
+        answers,
+        scale=scale,
+        problems=pd.DataFrame(index=range(N_ITEMS)),
+        participants=pd.DataFrame(
+            {"group": group, "age": rng.integers(18, 80, n)}, index=range(n) if ids is None else ids
+        ),
+    )
+
+
+def test_alpha_is_pandas_definition_and_the_closed_form():
+    answers = crowd(0).values()[:, [0, 1, 2]]
+    frame = pd.DataFrame(answers)
+    alpha = 3 / 2 * (1 - frame.var().sum() / frame.sum(axis=1).var())
+    assert individuation.cronbach_alpha(answers) == pytest.approx(alpha)
+    with_gap = answers.copy()
+    with_gap[:100, 1] = np.nan
+    assert individuation.cronbach_alpha(with_gap) == pytest.approx(individuation.cronbach_alpha(answers[100:]))
+    # Parallel items of reliability r each: Spearman and Brown's k r / (1 + (k - 1) r).
+    rng = np.random.default_rng(1)
+    parallel = rng.normal(size=(200_000, 1)) + rng.normal(size=(200_000, 4))
+    assert individuation.cronbach_alpha(parallel) == pytest.approx(4 * 0.5 / 2.5, abs=0.005)
+    assert np.isnan(individuation.cronbach_alpha(answers[:, :1]))
+    assert np.isnan(individuation.cronbach_alpha(np.ones((9, 3))))
+    with pytest.raises(DataError, match="answers have shape"):
+        individuation.cronbach_alpha(answers[:, 0])
+
+
+def test_alphas_interval_covers():
+    truth = individuation.cronbach_alpha(crowd(0, 100_000).values()[:, :4] * [1, 1, 1, -1])
+    inside = 0
+    for seed in range(200):
+        row = individuation._reliability(
+            {"humans": crowd(seed, 100).values(), "crowd": crowd(seed, 100).values()}, {"one": [0, 1, 2, 3]}, 0.9
+        ).iloc[0]
+        inside += row["low"] <= truth <= row["high"]
+    assert stats.binom.ppf(5e-4, 200, 0.9) <= inside <= stats.binom.ppf(1 - 5e-4, 200, 0.9)
+
+
+def test_another_sample_of_the_same_people_passes():
+    found = individuation.report(crowd(1), crowd(2), SCALES)
+    summary = found.to_frame()
+    assert summary.loc["correlation error", "crowd"] < 2 * summary.loc["correlation error", "noise"]
+    assert summary.loc["its p-value", "crowd"] > 1e-3
+    assert found.reliability["difference"].abs().max() < 0.06
+    assert found.reliability["sd_ratio"].to_numpy() == pytest.approx(1, abs=0.1)
+    assert found.grouping["difference"].abs().max() < 0.03
+    assert not found.subgroups["small"].any()
+    assert [level for trait, level in found.subgroups.index if trait == "group"] == ["a", "b"]
+    assert len(found.pairs) == N_ITEMS * (N_ITEMS - 1) // 2
+
+
+def test_reverse_keyed_items_are_turned():
+    np.testing.assert_array_equal(individuation.keyed(crowd(0).values()[:, :4]), [1, 1, 1, -1])
+    assert individuation.report(crowd(1), crowd(2), SCALES).reliability["alpha_humans"].min() > 0.6
+
+
+def test_people_without_traits_and_stereotypes_are_seen():
+    alike = individuation.report(crowd(1, loading=0.2), crowd(2), SCALES)
+    assert (alike.reliability["difference"] < -0.3).all()
+    assert (alike.reliability["sd_ratio"] < 0.8).all()
+    assert alike.summary.loc["its p-value", "crowd"] < 1e-3
+    typed = individuation.report(crowd(1, stereotype=2.0), crowd(2), SCALES)
+    assert typed.grouping.loc["group", "difference"] > 0.2
+    assert abs(typed.grouping.loc["age", "difference"]) < 0.03
+
+
+def test_grouping_is_the_component_of_variance_and_does_not_grow_with_small_samples():
+    """y = b_g + e with var(b) = .25 (two fixed groups at -+.5: .5 about their mean over two) and var(e) = 1."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(300):
+        level = np.array(["a", "b"] * 10, dtype=object)
+        answers = np.where(level == "a", 0.5, -0.5)[:, None] + rng.normal(size=(20, 4))
+        found.append(individuation._between_over_within(answers, level))
+    # Between is E (ms_b - ms_w) / n_0 = .5; its ratio to ms_w is biased by df / (df - 2) = 18 / 16.
+    assert np.mean(found) == pytest.approx(0.5 * 18 / 16, abs=4 * np.std(found) / 300**0.5)
+    nothing = [
+        individuation._between_over_within(rng.normal(size=(20, 4)), np.array(["a", "b"] * 10, dtype=object))
+        for _ in range(300)
+    ]
+    assert abs(np.mean(nothing)) < 4 * np.std(nothing) / 300**0.5
+
+
+def test_the_classifier_keeps_its_error_rate():
+    """Same law on both sides: p <= .1 in a tenth of 60 at most, by a binomial tail of 1e-3."""
+    small = sum(
+        individuation.classifier_test(crowd(s, 120).values(), crowd(1000 + s, 120).values(), seed=s)[1] <= 0.1
+        for s in range(60)
+    )
+    assert small <= stats.binom.ppf(1 - 1e-3, 60, 0.1)
+
+
+def test_absences_tell_the_classifier_nothing():
+    accuracy, p_value, _ = individuation.classifier_test(crowd(1, absent=0.4).values(), crowd(2).values())
+    assert p_value > 1e-3
+    assert accuracy < 0.6
+
+
+def test_twins_are_compared_person_by_person():
+    humans = crowd(1, 200)
+    twins = Crowd.from_matrix(
+        humans.codes(),
+        scale=SCALE,
+        problems=pd.DataFrame(index=range(N_ITEMS)),
+        participants=pd.DataFrame(index=range(200)),
+    )
+    own = individuation.report(twins, humans, same_people=True)
+    assert own.summary.loc["person-level correlation", "crowd"] == pytest.approx(1)
+    strangers = individuation.report(crowd(2, 200), humans, same_people=True)
+    assert abs(strangers.summary.loc["person-level correlation", "crowd"]) < 0.15
+    assert "person-level correlation" not in individuation.report(twins, humans).summary.index
+    with pytest.raises(DataError, match="no member of the crowd has a human's id"):
+        individuation.report(crowd(2, 200, ids=range(900, 1100)), humans, same_people=True)
+
+
+def test_small_cells_are_flagged_and_have_intervals():
+    found = individuation.report(crowd(1, 50), crowd(2, 600), SCALES)
+    assert found.subgroups["small"].all()
+    row = found.subgroups.loc[("group", "a")]
+    mean = crowd(2, 600).values()[(crowd(2, 600).dataset["profile_group"] == "a").to_numpy()].mean(axis=1)
+    assert row["mean_humans"] == pytest.approx(mean.mean())
+    assert row["high_humans"] - row["low_humans"] == pytest.approx(
+        2 * 1.96 * mean.std(ddof=1) / len(mean) ** 0.5, rel=1e-3
+    )
+
+
+def test_numbers_absences_and_data_sets_will_do(tmp_path):
+    found = individuation.report(
+        crowd(1, scale=Continuous(), absent=0.2), crowd(2, scale=Continuous(), absent=0.2), coverage=0.8
+    )
+    assert "W1 of answers" not in found.summary.index
+    assert found.reliability.index.tolist() == ["all problems"]
+    path = tmp_path / "page.png"
+    found.figure().savefig(path)
+    assert path.stat().st_size > 20_000
+    rows = crowd(2, 50).to_frame()
+    data = CrowdData.from_frames(
+        rows[["participant", "problem", "response"]],
+        pd.DataFrame({"problem": range(N_ITEMS), "text": [str(k) for k in range(N_ITEMS)]}),
+        scale=SCALE,
+    )
+    by_series = individuation.report(crowd(1), data, pd.Series(["one"] * 4 + ["two"] * 4, index=range(N_ITEMS)))
+    assert by_series.reliability.index.tolist() == ["one", "two"]
+    assert by_series.grouping.empty
+    by_series.figure().savefig(path)
+
+
+def test_wrong_uses_are_named():
+    labels = Crowd.from_matrix(
+        np.zeros((9, 2)),
+        scale=Categorical(("r", "g")),
+        problems=pd.DataFrame(index=range(2)),
+        participants=pd.DataFrame(index=range(9)),
+    )
+    with pytest.raises(DataError, match="crowd is on categorical answers"):
+        individuation.report(labels, labels)
+    with pytest.raises(DataError, match="put them on one scale"):
+        individuation.report(labels, crowd(1))
+    with pytest.raises(DataError, match="coverage=1"):
+        individuation.report(crowd(1), crowd(2), coverage=1)
+    with pytest.raises(DataError, match="scales: problem 99 of 'one'"):
+        individuation.report(crowd(1), crowd(2), {"one": [0, 99]})
+    with pytest.raises(DataError, match="must be four people or more"):
+        individuation.report(crowd(1, 3), crowd(2))
+    other = crowd(1, 9)
+    renamed = Crowd(other.dataset.assign_coords(problem=[f"q{k}" for k in range(N_ITEMS)]))
+    with pytest.raises(DataError, match="share no problem"):
+        individuation.report(renamed, crowd(2))
+    with pytest.raises(DataError, match="humans and crowd are 3 and 600 people"):
+        individuation.classifier_test(crowd(1, 3).values(), crowd(2).values())
