@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import aggregate, llm, runs, study
+from .commands import aggregate, interval, llm, runs, study
 from .models.errors import CrowdPyroError
 
 app = typer.Typer(
@@ -47,7 +47,16 @@ def demo(
     run(out, splits, jobs)
 
 
-for _command in (runs.fit, runs.generate, runs.evaluate, runs.show, aggregate.aggregate, llm.refer, llm.prompt):
+for _command in (
+    runs.fit,
+    runs.generate,
+    runs.evaluate,
+    runs.show,
+    interval.interval,
+    aggregate.aggregate,
+    llm.refer,
+    llm.prompt,
+):
     app.command()(_command)
 app.add_typer(study.app, name="study")
 app.add_typer(llm.cache, name="cache")

@@ -97,11 +97,11 @@ def model_interval(
     seeds = generator(seed).integers(2**32, size=(k, 3))
     for fold, (train, test) in enumerate(person_folds(data.n_participants, k, seed=seed)):
         fitted = copy.copy(model)
-        fitted.fit(_training(data, train, test), references, seed=int(seeds[fold, 0]))
+        fitted.fit(training_part(data, train, test), references, seed=int(seeds[fold, 0]))
         mine, theirs = (int(each) for each in seeds[fold, 1:])
-        twins[test] = _mean_answer(fitted, data, data.participants.iloc[test], n_draws, shares, mine)
+        twins[test] = mean_answers(fitted, data, data.participants.iloc[test], n_draws, shares=shares, seed=mine)
         # The average of k models of n_draws / k answers each is as smooth as one model's n_draws.
-        crowd += _mean_answer(fitted, data, crowd_frame, -(-n_draws // k), shares, theirs) / k
+        crowd += mean_answers(fitted, data, crowd_frame, -(-n_draws // k), shares=shares, seed=theirs) / k
     overlap = True if population is None else None
     if pooled:
         return pooled_interval(
@@ -147,8 +147,11 @@ def _check(data: CrowdData, shares: bool, pooled: bool, n_draws: int) -> None:
         )
 
 
-def _training(data: CrowdData, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> CrowdData:
-    """The people of a fold's training, and without their answers those who alone have a level of some trait."""
+def training_part(data: CrowdData, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> CrowdData:
+    """The people of training, and without their answers those of the test who alone have a level of some trait.
+
+    A profile is no answer: a model has to know all levels, or it cannot draw the twins of rare people.
+    """
     people = data.participants
     alone = np.zeros(len(test), dtype=bool)
     for _, column in people.items():
@@ -165,10 +168,31 @@ def _training(data: CrowdData, train: npt.NDArray[np.int64], test: npt.NDArray[n
     )
 
 
-def _mean_answer(
-    fitted: CrowdLLM, data: CrowdData, people: pd.DataFrame, n_draws: int, shares: bool, seed: int
+def mean_answers(
+    fitted: CrowdLLM, data: CrowdData, people: pd.DataFrame, n_draws: int, *, shares: bool = False, seed: int = 0
 ) -> FloatArray:
-    """Every person's mean answer to all problems over draws, eps from its prior."""
+    """Everybody's answer to every problem of training, the mean of draws with eps from its prior.
+
+    Parameters
+    ----------
+    fitted
+        A fitted model.
+    data
+        Whose scale the answers are on.
+    people
+        Profiles, a row each.
+    n_draws
+        How many answers are averaged.
+    shares
+        Average one indicator an option rather than numbers.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_people, n_problems)`, with shares and of ballots `(n_people, n_problems, n_options)`.
+    """
     frame = people.set_axis(pd.RangeIndex(len(people), name="participant"))
     total: FloatArray | float = 0.0
     for each in generator(seed).integers(2**32, size=n_draws):

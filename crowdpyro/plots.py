@@ -1,4 +1,4 @@
-"""Pictures: answer distributions side by side, how problems correlate in humans and in a crowd, uniformity of ranks.
+"""Pictures: answer distributions, how problems correlate in humans and in a crowd, uniformity of ranks, intervals.
 
 Every function returns a `matplotlib.figure.Figure` that is closed in pyplot, so that a notebook shows it
 once, as the value of its cell, and nothing piles up. Save one with `figure.savefig("name.png")`.
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .theory.interval_result import CrowdInterval
+
 FloatArray = npt.NDArray[np.float64]
 
 # Okabe and Ito's colours, told apart with every common colour blindness and in grey print.
 _SERIES = (("Humans", "#4d4d4d"), ("LLM alone", "#e69f00"), ("Crowd", "#0072b2"))
 _INK, _QUIET, _RULE = "#222222", "#6b6b6b", "#dddddd"
 _MAX_ITEMS, _TITLE_WIDTH, _TITLE_LINES = 9, 42, 3
-_MAX_TICKS, _MAX_NAMED, _NAME_WIDTH = 11, 30, 26
+_MAX_TICKS, _MAX_NAMED, _NAME_WIDTH, _MAX_ROWS = 11, 30, 26, 60
 
 
 def answer_distributions(
@@ -224,6 +226,71 @@ def uniformity(counts: npt.ArrayLike, titles: Sequence[str], coverage: float = 0
         n = f"{total.min():,}" if total.min() == total.max() else f"{total.min():,} to {total.max():,}"
         note = f"Grey: where the whole line of {n} uniform values stays with chance {coverage:g}"
         figure.suptitle(_wrapped(note, 50 * n_columns, 2), x=0.005, ha="left", fontsize=9.5, color=_INK)
+    return figure
+
+
+def forest(interval: CrowdInterval, truth: npt.ArrayLike | None = None) -> Figure:
+    """Every problem's interval, and in grey below it that of the same people without a crowd.
+
+    Parameters
+    ----------
+    interval
+        Of up to 60 problems, or problems and options; `interval[:60]` takes the first.
+    truth
+        What was to be covered, in the shape of the estimates; orange where the interval misses it.
+
+    Returns
+    -------
+    Figure
+        A row a problem; a one-sided interval runs to the edge.
+
+    Raises
+    ------
+    DataError
+        For more than 60 rows, or a truth of another shape.
+    """
+    frame = interval.to_frame()
+    n = len(frame)
+    true = None if truth is None else np.asarray(truth, dtype=float)
+    if n > _MAX_ROWS or (true is not None and true.shape != np.shape(interval.estimate)):
+        told = "" if true is None else f", truth has shape {true.shape}"
+        raise DataError(
+            f"interval has shape {np.shape(interval.estimate)}{told}; give up to {_MAX_ROWS} and one shape."
+        )
+    names = [", ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.index]
+    names = names if n > 1 or interval.labels else ["mean"]
+    ends = frame[["low", "high", "human_low", "human_high"]].to_numpy()
+    centres = frame[["estimate", "human_estimate"]].to_numpy().ravel()
+    shown = np.concatenate([ends[np.isfinite(ends)], centres, [] if true is None else true.ravel()])
+    margin = 0.04 * float(np.ptp(shown) or 1.0)
+    limits = float(shown.min()) - margin, float(shown.max()) + margin
+    rows = np.arange(n)
+    inside = np.full(n, True) if true is None else (true.ravel() >= ends[:, 0]) & (true.ravel() <= ends[:, 1])
+    with _figure(7.2, 0.95 + 0.27 * n) as figure:
+        panel = figure.subplots()
+        (_, grey), (_, orange), (_, blue) = _SERIES
+        for offset, low, high, centre, colour, width, name in (
+            (0.2, 2, 3, "human_estimate", grey, 1.2, f"{frame['n'].max():,} people alone"),
+            (-0.08, 0, 1, "estimate", blue, 2.4, f"with a crowd of {frame['n_crowd'].max():,}, {interval.method}"),
+        ):
+            if colour == blue and interval.human_only is None:
+                continue
+            panel.hlines(rows + offset, *ends[:, [low, high]].clip(*limits).T, colors=colour, lw=width, label=name)
+            panel.plot(frame[centre], rows + offset, "o", color=colour, ms=1.6 + width)
+        if true is not None:
+            panel.scatter(
+                true.ravel(), rows - 0.08, marker="D", s=26, zorder=3, linewidths=1.0, label="truth",
+                facecolors=[("white", orange)[not covered] for covered in inside], edgecolors=_INK,
+            )  # fmt: skip
+        panel.set_yticks(rows, [_wrapped(name, _NAME_WIDTH, 1) for name in names], parse_math=False)
+        panel.set_ylim(n - 0.4, -0.6)
+        panel.set_xlim(*limits)
+        panel.tick_params(labelsize=8, colors=_QUIET, length=0)
+        panel.grid(axis="x", color=_RULE, linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.spines[:].set_visible(False)
+        panel.set_xlabel(f"mean answer, {100 * (1 - interval.alpha):.6g} % intervals", fontsize=8.5, color=_QUIET)
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     return figure
 
 

@@ -50,3 +50,34 @@ def offensiveness(
     for variant in (name for name in results["method"].unique() if name.startswith("crowdllm_")):
         print_paired(results, variant, "crowdllm", console)
     console.print(f"wrote {out / 'results.csv'}")
+
+
+@app.command()
+def intervals(
+    resamples: Annotated[int, typer.Option(min=2, help="Studies of each size.")] = 500,
+    cross_fitted: Annotated[
+        int, typer.Option(min=0, help="Studies of 100 people whose twins are cross-fitted: 15 s each.")
+    ] = 0,
+    references: Annotated[Path | None, typer.Option(help="An LLM's answers to the items, as the demo writes.")] = None,
+    pooled: Annotated[bool, typer.Option(help="POPQUORN's pooled interval as well, where its data is.")] = True,
+    out: Annotated[Path, typer.Option(help="Folder for intervals.csv, pooled_intervals.csv.")] = Path("study-out"),
+    data: Annotated[Path | None, typer.Option(help="Folder that holds popquorn/.", envvar="CROWDPYRO_DATA")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of everything.")] = 0,
+) -> None:
+    """Coverage and width of intervals on real people whose truth is known."""
+    from ..datasets import load_personality
+    from ..references import References
+    from ..studies.display import print_coverage, wide_console
+    from ..studies.intervals import run, run_pooled
+
+    console = wide_console()
+    llm = None if references is None else References.read(references, scale=load_personality().scale)
+    with console.status("reading") as status:
+        table = run(resamples, cross_fitted, out, llm, seed=seed, report=status.update)
+    print_coverage(table, console, "95 % intervals of the mean answers to 25 items, truth: 2,400 people")
+    console.print(f"wrote {out / 'intervals.csv'}")
+    if pooled and data is not None:
+        with console.status("reading") as status:
+            table = run_pooled(resamples, out, data, seed=seed, report=status.update)
+        print_coverage(table, console, "95 % intervals of the mean offensiveness of all comments, by rater")
+        console.print(f"wrote {out / 'pooled_intervals.csv'}")

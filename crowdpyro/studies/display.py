@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .scoring import LOWER_IS_BETTER, paired, summary
+
+if TYPE_CHECKING:
+    from ..theory.interval_result import CrowdInterval
 
 _TITLES = {
     "mae:mean": "MAE",
@@ -91,6 +95,52 @@ def print_paired(results: pd.DataFrame, method: str, against: str, console: Cons
                 f"{row['mean']:+.4f}",
                 "" if np.isnan(row["std"]) else f"{row['std']:.4f}",
                 f"{int(row['better'])} of {int(row['seeds'])}",
+            )
+    console.print(view)
+
+
+def print_intervals(interval: CrowdInterval, console: Console, most: int) -> None:
+    """Intervals beside those of the people alone, at most so many rows."""
+    frame = interval.to_frame()
+    level, side = f"{100 * (1 - interval.alpha):.4g} %", interval.alternative
+    title = f"{interval.method}, {level}{'' if side == 'two-sided' else f', {side}'}"
+    view = Table(title=title, title_justify="left", header_style="bold", min_width=60)
+    names = [str(name) for name in frame.index.names] if interval.labels else [""]
+    for name in (*names, "estimate", "interval", "people", "alone", "interval", "crowd", "worth people"):
+        view.add_column(name, justify="left" if name in names else "right", no_wrap=True)
+    for label, row in list(frame.iterrows())[:most]:
+        ids = [str(each) for each in label] if isinstance(label, tuple) else [str(label) if interval.labels else "mean"]
+        view.add_row(
+            *ids,
+            f"{row['estimate']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            f"{row['n']:,}",
+            f"{row['human_estimate']:.3f}",
+            f"{row['human_low']:.3f} to {row['human_high']:.3f}",
+            f"{row['n_crowd']:,}",
+            f"{row['effective_sample_size']:.0f}",
+        )
+    console.print(view)
+    if len(frame) > most:
+        console.print(f"and {len(frame) - most:,} more; --out writes all")
+
+
+def print_coverage(table: pd.DataFrame, console: Console, title: str) -> None:
+    """Coverage and width of methods, a block a sample size."""
+    view = Table(title=title, title_justify="left", header_style="bold")
+    for name in ("n", "twins", "method", "coverage (se)", "half-width", "of people alone", "studies"):
+        view.add_column(name, justify="left" if name in ("twins", "method") else "right", no_wrap=True)
+    for n, block in table.groupby("n", sort=False):
+        for place, (_, row) in enumerate(block.iterrows()):
+            view.add_row(
+                f"{n:,}" if place == 0 else "",
+                row["twins"],
+                row["method"],
+                f"{row['coverage']:.3f} ({row['se']:.3f})",
+                f"{row['half_width']:.3f}",
+                f"{row['ratio']:.2f}",
+                f"{row['studies']:,}",
+                end_section=place == len(block) - 1,
             )
     console.print(view)
 

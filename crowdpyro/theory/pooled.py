@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from .checked import numbers
 from .interval import crowd_interval
 from .interval_result import CrowdInterval
 
@@ -26,16 +27,17 @@ def pooled_interval(
     crowd_participants: npt.ArrayLike | None = None,
     crossed: bool = True,
     weights: npt.ArrayLike | None = None,
+    problem_weights: npt.ArrayLike | None = None,
     **options: Any,
 ) -> CrowdInterval:
-    """Confidence interval of the mean over all problems, each counting as often as people answered it.
+    """Confidence interval of the mean over all problems.
 
     Parameters
     ----------
     y, twin_y
         Answers of people and of their twins, `(n, n_problems)`, NaN where there is none.
     crowd
-        Answers of the crowd, `(N, n_problems)`, NaN where there is none; every problem that people answered needs some.
+        Answers of the crowd, `(N, n_problems)`, NaN where there is none; every problem that counts needs some.
     alpha
         Chance that the interval misses.
     participants, crowd_participants
@@ -45,6 +47,9 @@ def pooled_interval(
         (`generate(crossed=False)`).
     weights
         Of each row of people, `(n,)`, as in `crowd_interval`.
+    problem_weights
+        How much each problem counts, `(n_problems,)`: None as often as people answered it, and the crowd then tells
+        nothing of problems; ones for the mean over problems of which people were given some at random.
     **options
         `method`, `alternative`, `overlap`, `lam`, `ddof`, `quantile`, `in_sample` of `crowd_interval`.
 
@@ -64,9 +69,13 @@ def pooled_interval(
     if each is not None and each.shape != (len(answers),):
         raise DataError(f"weights have shape {each.shape}; give one a row of people, ({len(answers)},).")
     asked, answered = (given if each is None else given * each[:, None]).sum(axis=0), there.sum(axis=0)
+    if problem_weights is not None:
+        asked = numbers(problem_weights, "problem_weights")
+        if asked.shape != answered.shape or (asked < 0).any():
+            raise DataError(f"problem_weights has shape {asked.shape}; give {answered.shape} of at least 0.")
     if (answered[asked > 0] == 0).any():
         place = int(np.flatnonzero((asked > 0) & (answered == 0))[0])
-        raise DataError(f"crowd holds no answer to problem number {place}, which people answered; let it answer all.")
+        raise DataError(f"crowd holds no answer to problem number {place}, which counts; let it answer all.")
     person, problem = np.nonzero(given)
     member, met = np.nonzero(there & (asked > 0))
     own = np.arange(len(answers)) if participants is None else np.asarray(participants)
