@@ -52,7 +52,8 @@ def write(
         size = max(1, budget // (len(draws[0].context) + max_tokens))
         batch, draws = draws[:size], draws[size:]
         with torch.inference_mode(), torch_threads(threads):
-            written = _generate(network, batch, temperature, max_tokens, seed)
+            written = _generate(network, batch, temperature, max_tokens, seed).tolist()
+        written = [_ended(row, network.generation_config.eos_token_id) for row in written]
         for draw, text in zip(batch, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
             texts.setdefault(draw.query, []).append(str(text))
         whole = [query for query, found in texts.items() if len(found) == n]
@@ -77,6 +78,12 @@ def _generate(network: Any, batch: Sequence[_Draw], temperature: float, max_toke
         input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=max_tokens, logits_processor=chosen
     )
     return torch.as_tensor(written)[:, width:]
+
+
+def _ended(row: list[int], end: int | list[int] | None) -> list[int]:
+    """Tokens before the first that ends a text; what follows it is padding, not always of a special token."""
+    ends = set(end) if isinstance(end, list) else {end}
+    return row[: next((k for k, token in enumerate(row) if token in ends), len(row))]
 
 
 def _uniform(draw: _Draw, seed: int, n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
