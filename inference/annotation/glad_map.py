@@ -30,7 +30,7 @@ _LOG_ROOT_TAU = 0.5 * np.log(2 * np.pi)
 _EASIEST = 30.0
 
 
-class _Joint:
+class Joint:
     """The negative log joint density and its gradient in `(ability, log_ease, prevalence's logits if any)`."""
 
     def __init__(self, model: Glad, labels: Labels) -> None:
@@ -134,7 +134,7 @@ def fit_glad(model: Glad, labels: Labels, *, n_iter: int = 1000, tol: float = 1e
     ModelError
         For a concentration of prevalence below 1, which has no mode.
     """
-    joint = _Joint(model, labels)
+    joint = Joint(model, labels)
     start = joint.start()
     first, _ = joint(start)
     history = [-first]

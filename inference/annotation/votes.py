@@ -17,8 +17,11 @@ import numpy.typing as npt
 from scipy import sparse
 
 from ...models.annotation.labels import UNKNOWN, Labels
+from ...models.errors import DataError
 
 FloatArray = npt.NDArray[np.floating]
+
+_MOST_CELLS = 2**27
 
 
 class Votes:
@@ -35,6 +38,11 @@ class Votes:
     ----------
     matrix
         N above, shape `(n_items, n_workers n_classes)`.
+
+    Raises
+    ------
+    DataError
+        Where a confusion matrix a worker would take more than a gigabyte.
     """
 
     def __init__(self, labels: Labels, dtype: npt.DTypeLike = np.float64) -> None:
@@ -42,6 +50,12 @@ class Votes:
         self.n_workers, self.n_classes = labels.n_workers, labels.n_classes
         self.dtype = np.dtype(dtype)
         n_columns = self.n_workers * self.n_classes
+        if n_columns * self.n_classes > _MOST_CELLS:
+            raise DataError(
+                f"labels: {self.n_workers:,} participants and {self.n_classes:,} labels make "
+                f"{n_columns * self.n_classes:,} cells of confusion matrices, beyond {_MOST_CELLS:,}; pool rare "
+                "labels, or give method='majority' or 'glad'."
+            )
         code = np.int32 if max(n_columns, self.n_items, self.n_labels) < 2**31 else np.int64
         column = labels.worker.numpy().astype(code)
         column *= self.n_classes
