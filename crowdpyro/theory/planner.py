@@ -3,7 +3,7 @@
 Half-widths of `crowd_interval`'s methods with n people and N virtual ones, rho the correlation of people and twins:
 
     human_only    t sqrt(Var(y)/n)
-    power_tuned   t sqrt(Var(y)/n (1 - rho^2 N/(N + n)))     (lam in [0, 1])
+    power_tuned   t sqrt(Var(y)/n (1 - rho^2 N/(N + n)))     while lam stays below 1
     rectified     t sqrt(Var(t)/N + Var(y - t)/n)
 
 However large the crowd, n falls by no more than the share rho^2. The plan is the cheapest pair, a virtual participant

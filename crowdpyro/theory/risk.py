@@ -77,9 +77,10 @@ class RiskDecomposition:
 
     @property
     def identity_error(self) -> float:
-        """Largest |printed sum + remainder - risk|, relative to the printed sum: rounding, and nothing else."""
+        """Largest |printed sum + remainder - risk|, relative to the sum of the terms: rounding, and nothing else."""
         error = np.abs(self.printed_sum + self.remainder - self.risk)
-        return float((error / np.maximum(np.abs(self.printed_sum), np.finfo(float).tiny)).max())
+        terms = self.average_human_bias + self.noise_and_discrepancy + self.diversity
+        return float((error / np.maximum(terms + np.nan_to_num(self.twin_uncertainty), np.finfo(float).tiny)).max())
 
     @property
     def risk_to_target(self) -> FloatArray:
