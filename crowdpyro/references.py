@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from .models.scales import Categorical, Continuous, Ordinal, Scale
 from .reference_gaps import Policy, without_gaps
 from .reference_table import ZERO_SHOT, Kind, are_probabilities, mean_of_known, parse, summing
 from .tables import id_hint, read_table, shown, write_whole
+
+if TYPE_CHECKING:
+    from .reference_decisions import Rule
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -241,6 +244,67 @@ class References:
             for source in self.sources
         ]
         return mean_of_known(np.stack(each, axis=1), axis=1)
+
+    def tempered(self, temperature: float) -> References:
+        """The same references at temperature t, p_t(o) ~ p(o)^(s/t) where they were made at s; t = 0 is greedy.
+
+        Raises
+        ------
+        DataError
+            For draws of numbers, shares of ballots, or answers at temperature 0, which say nothing of others.
+        """
+        from .reference_decisions import tempered
+
+        return tempered(self, temperature)
+
+    def eta(self, temperature: float | None = None, source: str | None = None, persona: str = ZERO_SHOT) -> FloatArray:
+        """Variance of one answer at a temperature, exactly, shape `(n_problems,)`; NaN where there is none.
+
+        In the squared unit of the response; of labels, sum_o p(o) (1 - p(o)). Numbers have that of their draws, at
+        their own temperature, which is what None means. `source` and `persona` as in `probabilities`.
+        """
+        from .reference_decisions import eta
+
+        return eta(self, temperature, source, persona)
+
+    def draws(
+        self,
+        k: int,
+        *,
+        temperature: float | None = None,
+        source: str | None = None,
+        persona: str = ZERO_SHOT,
+        seed: int = 0,
+    ) -> FloatArray:
+        """K answers to every problem, `(k, n_problems)`, in the unit of the response, labels as codes."""
+        from .reference_decisions import draws
+
+        return draws(self, k, temperature, source, persona, seed)
+
+    def decide(
+        self,
+        rule: Rule = "mean",
+        k: int | None = None,
+        *,
+        temperature: float | None = None,
+        source: str | None = None,
+        persona: str = ZERO_SHOT,
+        seed: int = 0,
+    ) -> FloatArray:
+        """y_ref = h_M(y_1, ..., y_K) of every problem, shape `(n_problems,)`, labels as codes.
+
+        Parameters
+        ----------
+        rule
+            `mean`, `median` or `majority`. Self-consistency is `decide("majority", 8, temperature=0.5)`.
+        k
+            Draws; None for what infinitely many would give.
+        temperature, source, persona, seed
+            As in `draws`.
+        """
+        from .reference_decisions import decide
+
+        return decide(self, rule, k, temperature, source, persona, seed)
 
     def missing(self) -> pd.DataFrame:
         """Problem and source of every missing base answer."""

@@ -5,6 +5,7 @@ from .option_mass import LowOptionMassWarning
 from .personas import personas_of
 from .prompts import PROMPTS, Prompt
 from .recorded import RecordedAnswers
+from .server import ServerLLM
 
 __all__ = [
     "PROMPTS",
@@ -13,6 +14,7 @@ __all__ = [
     "LowOptionMassWarning",
     "Prompt",
     "RecordedAnswers",
+    "ServerLLM",
     "examples_from",
     "personas_of",
 ]

@@ -20,9 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..models.ballot import Ballot
 from ..models.errors import DataError
-from ..models.scales import Categorical, Continuous, Ordinal, Scale
+from ..models.scales import Continuous, Ordinal, Scale
 from ..tables import write_whole
 
 PARTS = ("description", "requirements", "context")
@@ -191,12 +190,6 @@ def default_question(scale: Scale) -> str:
     return "Which answer would you give?"
 
 
-def option_line(scale: Ordinal | Categorical | Ballot, labels: Sequence[str] | None = None) -> str:
-    """List the options in one sentence, for `{options}`, in the order of `labels`."""
-    listed = ", ".join(scale.labels if labels is None else labels)
-    return f"Choose one {'number' if isinstance(scale, Ordinal) else 'answer'}: {listed}."
-
-
 def problem_frame(problems: pd.DataFrame) -> pd.DataFrame:
     """Problems indexed by id; raises `DataError` on a missing or blank text and on an empty frame."""
     if "problem" in problems.columns:
@@ -212,11 +205,6 @@ def problem_frame(problems: pd.DataFrame) -> pd.DataFrame:
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"column 'text': {text!r} at problem {problem!r}; give each problem a text.")
     return problems
-
-
-def problem_texts(problems: pd.DataFrame) -> pd.Series[str]:
-    """Texts indexed by problem."""
-    return problem_frame(problems)["text"]
 
 
 def shown_problems(problems: pd.DataFrame, prompt: Prompt) -> list[dict[str, Any]]:
@@ -242,18 +230,6 @@ def persona_descriptions(personas: Mapping[str, str] | None, include_zero_shot: 
             )
         described[str(name)] = description.strip()
     return described
-
-
-def persona_texts(personas: Mapping[str, str] | None, include_zero_shot: bool) -> dict[str, str]:
-    """Fill `{persona}`, by persona name; "" is the zero-shot answer, without a description."""
-    return {
-        name: f"{each}\n\n" if each else "" for name, each in persona_descriptions(personas, include_zero_shot).items()
-    }
-
-
-def check_template(template: str, with_personas: bool) -> None:
-    """Raise `DataError` unless `template` has a place for the text (and persona) and no unknown field."""
-    Prompt.of(template).check((), with_personas=with_personas)
 
 
 def _fields_of(template: str, name: str) -> set[str]:
@@ -292,6 +268,3 @@ PERSONA_LAST = replace(
     template="{context}{requirements}\n\n{examples}{description}\n{persona}Answer:",
 )
 PROMPTS = {"plain": PLAIN, "chat": CHAT, "persona-last": PERSONA_LAST}
-
-PLAIN_PROMPT = PLAIN.flat.replace("{examples}", "")
-CHAT_PROMPT = CHAT.flat.replace("{examples}", "")
