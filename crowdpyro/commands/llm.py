@@ -58,6 +58,10 @@ def refer(
     chat: Annotated[bool | None, typer.Option(help="Put prompts through the model's chat template.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens in memory at once.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of a forward pass.")] = None,
+    model: Annotated[str | None, typer.Option(help="Of a server: the model's name.")] = None,
+    chat_template: Annotated[str | None, typer.Option(help="Of a server: text around {prompt}.")] = None,
+    listed: Annotated[int | None, typer.Option(min=1, help="Of a server: how many next tokens to ask for.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of a server: requests at a time.")] = None,
 ) -> None:
     """Ask an LLM about problems; called again after an interruption, it goes on."""
     from ..runs.refer import Asking, beside, numbers_of, refer_files
@@ -92,6 +96,10 @@ def refer(
         "chat": chat,
         "batch_tokens": batch_tokens,
         "threads": threads,
+        "model": model,
+        "chat_template": chat_template,
+        "listed": listed,
+        "workers": workers,
     }
     try:
         refer_files(problems, out, typer.echo, llm=llm, scale=scale, loading=loading, asking=asking)

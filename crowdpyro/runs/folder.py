@@ -1,7 +1,7 @@
 """A run's folder, and what is done in it.
 
 `run.yaml` repeats the run, `model.json` and `model.safetensors` are the model, `fit.checkpoint` is how far an
-unfinished fit is, `references-DIGEST.parquet` what an LLM answered.
+unfinished fit is, `references-DIGEST.parquet` what an LLM answered and `references.cache.sqlite` how far it came.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from ..reference_draws import ReferenceUse
 from ..references import References
 from ..tables import shown
 from .options import RunOptions, read_yaml
+from .refer import open_llm, served
 
 if TYPE_CHECKING:
     from ..crowd import Crowd
 
 Say = Callable[[str], None]
 
-OPTIONS, CHECKPOINT = "run.yaml", "fit.checkpoint"
+OPTIONS, CHECKPOINT, CACHE = "run.yaml", "fit.checkpoint", "references.cache.sqlite"
 
 
 def fit_run(
@@ -185,7 +186,7 @@ def read_references(
     if options.references is not None:
         references = References.read(options.references, scale=scale)
     elif options.llm is not None:
-        references = _asked(options, problems, scale, out, say)
+        references = _asked(options, options.llm, problems, scale, out, say)
     else:
         return None
     for note in references.report:
@@ -197,25 +198,28 @@ def read_references(
         more = {
             "error": "On the command line: --missing-reference drop, mean or panel.",
             "panel": "'panel' takes another LLM's answer; 'mean' takes the LLM's own to other problems.",
-            "mean": "",
-            "drop": "",
         }
-        raise MissingReferenceError(f"{error} {more[options.missing_reference]}".strip()) from error
+        hint = more.get(options.missing_reference, "")
+        raise MissingReferenceError(f"{error} {hint}".strip()) from error
     for note in filled.report[len(references.report) :]:
         say(f"  {note}")
     return filled
 
 
-def _asked(options: RunOptions, problems: pd.DataFrame, scale: Scale, out: Path, say: Say) -> References:
+def _asked(options: RunOptions, llm: str, problems: pd.DataFrame, scale: Scale, out: Path, say: Say) -> References:
     """Answers of the LLM, read back from the file that they were written to, so that a second call has the same."""
-    from ..llm import FrozenLLM
-
-    asked = repr((options.llm, options.question, options.personas, scale)) + problems[["text"]].to_csv()
+    asked = repr((llm, options.question, options.personas, scale)) + problems[["text"]].to_csv()
     path = out / f"references-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.parquet"
     if not path.exists():
-        say(f"asking {options.llm} about {len(problems):,} problems")
-        backbone = FrozenLLM(str(options.llm), device=options.device)
-        answers = backbone.refer(problems, scale, question=options.question, personas=options.personas)
+        say(f"asking {llm} about {len(problems):,} problems")
+        backbone = open_llm(llm, device=None if served(llm) else options.device)
+        answers = backbone.refer(
+            problems,
+            scale,
+            question=options.question,
+            personas=options.personas,
+            cache=out / CACHE if options.cache is None else options.cache,
+        )
         for note in answers.report:
             say(f"  {note}")
         answers.write(path)

@@ -22,7 +22,7 @@ from ..models.ballot import EMPTY, SEPARATOR
 from ..reference_gaps import Policy
 from ..tables import read_table, shown, write_whole
 
-_FILES = ("responses", "problems", "participants", "references")
+_FILES = ("responses", "problems", "participants", "references", "cache")
 Settings = TypeVar("Settings", CrowdConfig, FitConfig)
 
 
@@ -37,9 +37,11 @@ class RunOptions:
     scale
         As `parse_scale` reads it.
     references, llm
-        A file of `References.read`, or a model of `FrozenLLM`; neither for a crowd without an LLM.
+        A file of `References.read`, or an LLM of `open_llm`; neither for a crowd without an LLM.
     question, personas
         What the LLM is asked, and as whom.
+    cache
+        File of what it was asked before; in the run's folder when None.
     missing_reference, missing_profile
         Policies of `References.fill` and `CrowdData.read`.
     seed, device
@@ -56,6 +58,7 @@ class RunOptions:
     llm: str | None = None
     question: str | None = None
     personas: dict[str, str] | None = None
+    cache: Path | None = None
     missing_reference: Policy = "error"
     missing_profile: Literal["level", "drop"] = "level"
     seed: int = 0
@@ -65,8 +68,9 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.references is not None and self.llm is not None:
             raise DataError(f"references={str(self.references)!r} and llm={self.llm!r}: give one of them.")
-        if self.llm is None and (self.question is not None or self.personas is not None):
-            raise DataError("question and personas are put to an LLM; give llm as well, or leave them out.")
+        put = [name for name in ("question", "personas", "cache") if getattr(self, name) is not None]
+        if self.llm is None and put:
+            raise DataError(f"{put[0]} is of an LLM that is asked; give llm as well, or leave it out.")
         if not 0 <= self.seed < 2**32:
             raise DataError(f"seed={self.seed}: give a whole number from 0 to {2**32 - 1}.")
 

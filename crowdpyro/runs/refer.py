@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -121,14 +122,27 @@ def open_llm(llm: str, **loading: Any) -> Backbone:
     loading
         Arguments of `FrozenLLM`, or of `ServerLLM`; those that are None are left to it.
     """
+    kind, where = _kind(llm)
     given = {name: value for name, value in loading.items() if value is not None}
-    if llm.startswith(("http://", "https://")):
-        from ..llm import ServerLLM
+    for name in given.keys() - inspect.signature(kind).parameters.keys():
+        raise DataError(f"{name} does not apply to llm={llm!r}, {where}; leave it out.")
+    return kind(llm, **given)
 
-        return ServerLLM(llm, **given)
+
+def _kind(llm: str) -> tuple[Callable[..., Backbone], str]:
+    """What makes the LLM of a name, and what it is."""
+    if served(llm):
+        from ..llm.server import ServerLLM
+
+        return ServerLLM, "a server that has loaded its model"
     from ..llm import FrozenLLM
 
-    return FrozenLLM(llm, **given)
+    return FrozenLLM, "a model that is loaded here"
+
+
+def served(llm: str) -> bool:
+    """Whether a name is the address of a server."""
+    return llm.startswith(("http://", "https://"))
 
 
 def beside(out: Path) -> Path:
