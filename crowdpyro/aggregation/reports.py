@@ -61,9 +61,10 @@ def participants(table: LabelTable, fit: AnnotationFit, confusion: FloatArray) -
     }
     if pd.api.types.is_numeric_dtype(table.classes) and not pd.api.types.is_bool_dtype(table.classes):
         columns["shift"] = over @ table.classes.to_numpy(dtype=np.float64)
-    frame = pd.DataFrame(columns, index=table.participants)
-    # One model's own `accuracy` and another's `bias` are parameters beside what is expected of the labels at hand.
-    return frame.join(_parameters(fit, table.participants, of_problems=False), rsuffix="_parameter")
+    for name, values in _parameters(fit, len(table.participants), of_problems=False).items():
+        # One model's `accuracy` and another's `bias` are parameters, beside what is expected of the labels at hand.
+        columns[f"{name}_parameter" if name in columns else name] = values
+    return pd.DataFrame(columns, index=table.participants)
 
 
 def problems(table: LabelTable, fit: AnnotationFit, labels: pd.Series) -> pd.DataFrame:
@@ -72,17 +73,14 @@ def problems(table: LabelTable, fit: AnnotationFit, labels: pd.Series) -> pd.Dat
     item, label = table.labels.item.numpy(), table.labels.label.numpy()
     n_labels = np.bincount(item, minlength=len(truth))
     right = np.bincount(item, truth[item, label], len(truth))
-    frame = pd.DataFrame(
-        {
-            "n_labels": n_labels,
-            "label": labels,
-            "probability": truth.max(axis=1),
-            "entropy": fit.entropy.numpy(),
-            "difficulty": 1 - right / n_labels,
-        },
-        index=table.problems,
-    )
-    return frame.join(_parameters(fit, table.problems, of_problems=True))
+    columns = {
+        "n_labels": n_labels,
+        "label": labels,
+        "probability": truth.max(axis=1),
+        "entropy": fit.entropy.numpy(),
+        "difficulty": 1 - right / n_labels,
+    }
+    return pd.DataFrame(columns | _parameters(fit, len(truth), of_problems=True), index=table.problems)
 
 
 def spammer_score(confusion: FloatArray) -> FloatArray:
@@ -100,13 +98,11 @@ def _counts(table: LabelTable, fit: AnnotationFit) -> FloatArray:
     return np.asarray(Votes(table.labels).counts(fit.truth.numpy()))
 
 
-def _parameters(fit: AnnotationFit, index: pd.Index, *, of_problems: bool) -> pd.DataFrame:
+def _parameters(fit: AnnotationFit, n: int, *, of_problems: bool) -> dict[str, FloatArray]:
     """The model's numbers of each participant or problem, with their posterior standard deviations if any."""
     spread = fit.uncertainty
     columns = {}
     for name, value in fit.params.items():
-        if value.shape == (len(index),) and name != "prevalence" and (name in _OF_PROBLEMS) == of_problems:
+        if value.shape == (n,) and name != "prevalence" and (name in _OF_PROBLEMS) == of_problems:
             columns[name] = value.numpy()
-            if name in spread:
-                columns[f"{name}_sd"] = spread[name].numpy()
-    return pd.DataFrame(columns, index=index)
+    return columns | {f"{name}_sd": spread[name].numpy() for name in columns if name in spread}
