@@ -270,7 +270,7 @@ def forest(interval: CrowdInterval, truth: npt.ArrayLike | None = None) -> Figur
         panel = figure.subplots()
         (_, grey), (_, orange), (_, blue) = _SERIES
         for offset, low, high, centre, colour, width, name in (
-            (0.2, 2, 3, "human_estimate", grey, 1.2, f"{frame['n'].max():,} people alone"),
+            (0.2, 2, 3, "human_estimate", grey, 1.2, f"people alone, n = {frame['n'].max():,}"),
             (-0.08, 0, 1, "estimate", blue, 2.4, f"with a crowd of {frame['n_crowd'].max():,}, {interval.method}"),
         ):
             if colour == blue and interval.human_only is None:

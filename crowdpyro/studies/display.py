@@ -106,7 +106,7 @@ def print_intervals(interval: CrowdInterval, console: Console, most: int) -> Non
     title = f"{interval.method}, {level}{'' if side == 'two-sided' else f', {side}'}"
     view = Table(title=title, title_justify="left", header_style="bold", min_width=60)
     names = [str(name) for name in frame.index.names] if interval.labels else [""]
-    for name in (*names, "estimate", "interval", "people", "alone", "interval", "crowd", "worth people"):
+    for name in (*names, "estimate", "interval", "n", "people alone", "interval", "N", "worth n ="):
         view.add_column(name, justify="left" if name in names else "right", no_wrap=True)
     for label, row in list(frame.iterrows())[:most]:
         ids = [str(each) for each in label] if isinstance(label, tuple) else [str(label) if interval.labels else "mean"]

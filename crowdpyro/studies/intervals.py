@@ -96,11 +96,11 @@ def run(
         for done in range(0, resamples, _BLOCK):
             size = min(_BLOCK, resamples - done)
             who, members = rng.integers(len(y), size=(n, size)), rng.integers(len(y), size=(N_CROWD, size))
+            alone = crowd_interval(y[who], alpha=1 - LEVEL, method="human_only", missing="omit")
+            found.setdefault(("", "human_only"), []).append(_measured(alone, truth))
             for kind, twins in kinds.items():
                 for interval in _every_method(y[who], twins[who], twins[members]):
                     found.setdefault((kind, interval.method), []).append(_measured(interval, truth))
-            alone = crowd_interval(y[who], alpha=1 - LEVEL, method="human_only", missing="omit")
-            found.setdefault(("", "human_only"), []).append(_measured(alone, truth))
         rows += [_row(n, *key, np.concatenate(each, axis=1)) for key, each in found.items()]
     if cross_fitted:
         rows += _cross_fitted(others, y, truth, references, cross_fitted, rng, report)

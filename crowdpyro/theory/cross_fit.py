@@ -77,8 +77,8 @@ def cross_fit_interval(
     >>> def predict(line, x):
     ...     return np.polyval(line, x[:, 0])
     >>> cross_fit_interval(fit, predict, x, y, crowd_x)
-    <CrowdInterval rectified, 95 %: 2.868 [2.597, 3.140], se 0.136, df 61.8; 60 people alone 2.961 [2.627, 3.294]; as \
-short as 91 people's>
+    <CrowdInterval rectified, 95 %: 2.868 [2.597, 3.140], se 0.136, df 61.8; \
+people alone, n = 60: 2.961 [2.627, 3.294]; worth n = 91>
     """
     answers = np.asarray(y)
     if answers.ndim == 0 or len(x) != len(answers):

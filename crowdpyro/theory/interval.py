@@ -111,8 +111,8 @@ def crowd_interval(
     --------
     >>> y, twin = [4, 3, 5, 2, 4, 3], [3.5, 3, 4, 2.5, 3, 3.5]
     >>> crowd_interval(y, twin, [3, 3.5, 2.5, 4, 3, 3.5, 2, 3, 4.5, 3])
-    <CrowdInterval rectified, 95 %: 3.450 [2.656, 4.244], se 0.361, df 11.0; 6 people alone 3.500 [2.399, 4.601]; as \
-short as 12 people's>
+    <CrowdInterval rectified, 95 %: 3.450 [2.656, 4.244], se 0.361, df 11.0; \
+people alone, n = 6: 3.500 [2.399, 4.601]; worth n = 12>
     """
     options = Options.checked(method, alternative, alpha, lam, ddof, quantile)
     pair = Paired.of(

@@ -31,7 +31,7 @@ class CrowdInterval:
     parts
         What se^2 adds up from: `crowd`, `residual`, and `overlap` where twins stand in the crowd.
     effective_sample_size
-        So many people alone would have given an interval as short: n (human half-width / half-width)^2.
+        So many answers of people alone would have given an interval as short: n (human half-width / half-width)^2.
     human_only
         The interval of the same people without a crowd; None of that interval itself.
     method, alternative, alpha
@@ -115,15 +115,15 @@ class CrowdInterval:
             text += "" if np.isinf(self.df) else f", df {self.df:.1f}"
             if self.human_only is not None:
                 text += (
-                    f"; {self.n:.0f} people alone {_words(self.human_only)}; as short as "
-                    f"{self.effective_sample_size:.0f} people's"
+                    f"; people alone, n = {self.n:.0f}: {_words(self.human_only)}; worth n = "
+                    f"{self.effective_sample_size:.0f}"
                 )
             return text + ">"
         shown = ["estimate", "low", "high", "se", "df", "human_low", "human_high", "effective_sample_size"]
         table = self.to_frame()[shown if self.human_only is not None else shown[:5]]
         n = f"{self.n.min():.0f}" if self.n.min() == self.n.max() else f"{self.n.min():.0f} to {self.n.max():.0f}"
-        head = f"CrowdInterval {self.method}, {level}{side}: {len(table)} intervals, n = {n} people, "
-        head += f"N = {self.n_crowd.max():.0f} in the crowd"
+        head = f"CrowdInterval {self.method}, {level}{side}: {len(table)} intervals, n = {n}, "
+        head += f"N = {self.n_crowd.max():.0f}"
         return f"{head}\n{table.to_string(max_rows=12, float_format='{:.3f}'.format)}"
 
 

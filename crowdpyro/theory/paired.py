@@ -105,19 +105,21 @@ def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> FloatArray:
     """Numbers with an axis of people, NaN where one is absent."""
     raw = np.asarray(given)
     if raw.dtype.kind in "USO":
-        texts = [each for each in raw.ravel() if isinstance(each, str)]
+        texts = [str(each) for each in raw.ravel() if isinstance(each, str)]
         if texts:
             raise DataError(
                 f"{name} holds the text {texts[0]!r}; labels have no mean: take `share_interval`, one interval an "
                 "option."
             )
     # One sum says that all are finite, four times as fast as asking each.
-    found = raw if raw.dtype == np.float64 and np.isfinite(raw.sum()) else numbers(raw, name, gaps=True)
+    with np.errstate(all="ignore"):
+        finite = raw.dtype == np.float64 and bool(np.isfinite(raw.sum()))
+    found: FloatArray = raw if finite else numbers(raw, name, gaps=True)
     if found.ndim == 0:
         raise DataError(f"{name} is the single number {float(found)}; give one answer a person.")
     if not found.size:
         raise DataError(f"{name} has shape {found.shape}; give at least two people and a problem.")
-    if found is not raw:
+    if not finite:
         gaps = np.isnan(found)
         if missing == "error" and gaps.any():
             place = tuple(int(i) for i in np.argwhere(gaps)[0])
@@ -164,9 +166,7 @@ def _shared(
         rows = pd.Index(theirs).get_indexer(pd.Index(mine))
     else:
         if overlap is True and n > N:
-            raise DataError(
-                f"overlap=True, but the crowd holds {N} members and {n} people have twins; give their rows."
-            )
+            raise DataError(f"overlap=True: {n} people have twins, the crowd holds {N} members; give their rows.")
         rows = np.arange(n) if overlap is True else np.asarray(overlap)
         if rows.shape != (n,) or rows.dtype.kind not in "iu" or (rows < -1).any() or (rows >= N).any():
             raise DataError(f"overlap: give True, or {n} whole numbers from -1 (none) to {N - 1}, rows of the crowd.")
