@@ -99,6 +99,6 @@ def one_hot(labels: npt.ArrayLike, scale: Categorical | int) -> FloatArray:
     wrong = ~absent & ((codes < 0) | (codes >= n_levels) | (codes != np.floor(codes)))
     if wrong.any():
         raise DataError(f"labels: {codes[wrong][0]:g} is no code from 0 to {n_levels - 1}; encode with the scale.")
-    vectors = np.eye(n_levels)[np.where(absent, 0, codes).astype(int)]
+    vectors: FloatArray = np.eye(n_levels)[np.where(absent, 0, codes).astype(int)]
     vectors[absent] = np.nan
     return vectors

@@ -51,12 +51,12 @@ def tempered(probabilities: npt.ArrayLike, temperature: float) -> FloatArray:
     if not (np.isfinite(temperature) and temperature >= 0):
         raise DataError(f"temperature={temperature!r}: give a number from 0 up.")
     if temperature == 0:
-        return np.eye(p.shape[-1])[p.argmax(axis=-1)]
+        return np.asarray(np.eye(p.shape[-1])[p.argmax(axis=-1)])
     with np.errstate(divide="ignore"):
         log_p = np.log(p)
     # Relative to the likeliest, so that low temperatures do not underflow everywhere.
     powered = np.exp((log_p - log_p.max(axis=-1, keepdims=True)) / temperature)
-    return powered / powered.sum(axis=-1, keepdims=True)
+    return np.asarray(powered / powered.sum(axis=-1, keepdims=True))
 
 
 def eta_from_probabilities(
@@ -200,7 +200,7 @@ def majority_probabilities(probabilities: npt.ArrayLike, n_draws: int) -> FloatA
             series[..., m] *= node
             others = _products_of_others(series, k_draws)
             wins += weight * scaled[..., m] * others[..., k_draws - m]
-    return wins / wins.sum(axis=1, keepdims=True)
+    return np.asarray(wins / wins.sum(axis=1, keepdims=True))
 
 
 def _products_of_others(series: FloatArray, degree: int) -> FloatArray:

@@ -28,7 +28,7 @@ def where_both(y: FloatArray, twin: FloatArray) -> BoolArray:
     """Where both are there, `(n, n_problems)`."""
     if y.shape != twin.shape:
         raise DataError(f"people and twins have shapes {y.shape} and {twin.shape}; give one twin a person.")
-    there: BoolArray = ~(np.isnan(y).any(axis=2) | np.isnan(twin).any(axis=2))
+    there: BoolArray = np.asarray(~(np.isnan(y).any(axis=2) | np.isnan(twin).any(axis=2)))
     few = there.sum(axis=0) < 2
     if few.any():
         problem = int(few.argmax())

@@ -228,7 +228,7 @@ class _Moments:
 
 
 def _alone(n: FloatArray, moments: _Moments, tail: float) -> FloatArray:
-    return -stdtrit(n - 1, tail) * np.sqrt(moments.y / n)
+    return np.asarray(-stdtrit(n - 1, tail) * np.sqrt(moments.y / n), dtype=float)
 
 
 def _half_width(n: FloatArray, virtual: FloatArray, moments: _Moments, method: Planned, tail: float) -> FloatArray:
@@ -245,7 +245,7 @@ def _half_width(n: FloatArray, virtual: FloatArray, moments: _Moments, method: P
     if method == "rectified":
         below = residual**2 / (n - 1) + crowd**2 / np.maximum(virtual - 1, 1)
         df = np.where(below > 0, variance**2 / np.where(below > 0, below, 1.0), n - 1)
-    return -stdtrit(df, tail) * np.sqrt(variance)
+    return np.asarray(-stdtrit(df, tail) * np.sqrt(variance), dtype=float)
 
 
 def _least(width: Callable[[FloatArray], FloatArray], wanted: FloatArray, most: float = 1e12) -> FloatArray:
@@ -257,4 +257,4 @@ def _least(width: Callable[[FloatArray], FloatArray], wanted: FloatArray, most: 
         low, high = np.where(short, low, middle), np.where(short, middle, high)
     found = np.exp(high)
     # Up to the next whole number, but not past one that rounding missed by a hair.
-    return np.ceil(found * (1 - 1e-9))
+    return np.asarray(np.ceil(found * (1 - 1e-9)))

@@ -25,7 +25,7 @@ from scipy.special import stdtrit
 from ..errors import DataError, ModelError
 from ..inference.seeds import checked_seed
 from ..models.ballot import Ballot
-from ..models.scales import Categorical, Continuous, Scale
+from ..models.scales import Categorical, Continuous, Ordinal, Scale
 from .checked import FloatArray, at_least, chance, one_hot
 from .eta import Decision, Rule, eta_from_draws, llm_decision
 from .gap_test import GapTest, risk_gap_test
@@ -151,7 +151,7 @@ def win_report(
     *,
     rule: Rule = "expected",
     n_draws: int = 1,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     crowd_size: int | None = None,
     n_twins: int = 32,
     alpha: float = 0.1,
@@ -169,7 +169,8 @@ def win_report(
     references
         The LLM's answers to these problems, without gaps; of a panel, the mean.
     rule, n_draws, temperature
-        How the LLM decides (see `llm_decision`). A single recorded answer has eta 0 at any temperature.
+        How the LLM decides (see `llm_decision`), at the references' own temperature when None. A single recorded answer
+        is a distribution of one option: its eta is 0.
     crowd_size
         N, recruits behind the crowd's mean; as many as there are people when None.
     n_twins
@@ -206,8 +207,9 @@ def win_report(
     kept = data.problems[asked]
     y = y[:, asked]
     there = ~np.isnan(y[..., 0])
-    decision = _decision(references.select(kept.index), rule, n_draws, temperature)
-    one_draw = _decision(references.select(kept.index), "draw", 1, temperature).variance
+    alone = references.select(kept.index)
+    alone = alone if temperature is None else alone.tempered(temperature)
+    decision, one_draw = _decision(alone, rule, n_draws), _decision(alone, "draw", 1).variance
     twin, twin_mean, within = _twins(model, data.participants, kept, references, draws, seed)
 
     n = there.sum(axis=0)
@@ -278,15 +280,12 @@ def _moments(answers: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray, Flo
     return twin, mean, squares.sum(axis=2).mean(axis=0) / (n - 1)
 
 
-def _decision(references: References, rule: Rule, n_draws: int, temperature: float) -> Decision:
+def _decision(references: References, rule: Rule, n_draws: int) -> Decision:
     """What the LLM decides; of draws of a continuous answer, by their mean and variance."""
     scale = references.scale
     if isinstance(scale, Continuous):
-        if rule == "majority" or temperature != 1.0 or (n_draws > 1 and rule != "mean"):
-            raise DataError(
-                f"rule={rule!r}, n_draws={n_draws}, temperature={temperature}: draws of numbers have a mean of K, no "
-                "majority, and the temperature that they were drawn at."
-            )
+        if rule == "majority" or (n_draws > 1 and rule != "mean"):
+            raise DataError(f"rule={rule!r}, n_draws={n_draws}: draws of numbers have a mean of K, and no majority.")
         drawn = np.concatenate([source.base() for source in references], axis=1).T
         several = (~np.isnan(drawn)).sum(axis=0) > 1
         variance = np.zeros(len(several))
@@ -294,8 +293,8 @@ def _decision(references: References, rule: Rule, n_draws: int, temperature: flo
             variance[several] = eta_from_draws(drawn[:, several]) / at_least(n_draws, 1, "n_draws")
         return Decision(references.expected(), variance, {"expected": "E[Phi]", "draw": "one draw"}.get(rule, "mean"))
     probabilities = np.mean([references.probabilities(name) for name in references.names], axis=0)
-    values = None if isinstance(scale, Categorical) else scale.values
-    return llm_decision(probabilities, values, rule=rule, n_draws=n_draws, temperature=temperature)
+    values = scale.values if isinstance(scale, Ordinal) else None
+    return llm_decision(probabilities, values, rule=rule, n_draws=n_draws)
 
 
 def _vectors(codes: FloatArray, scale: Scale) -> FloatArray:

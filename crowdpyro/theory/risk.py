@@ -73,7 +73,7 @@ class RiskDecomposition:
     @property
     def remainder(self) -> FloatArray:
         """R: what the printed sum lacks, from its own formula."""
-        return np.sum(list(self.remainder_parts.values()), axis=0)
+        return np.asarray(np.sum(list(self.remainder_parts.values()), axis=0))
 
     @property
     def identity_error(self) -> float:

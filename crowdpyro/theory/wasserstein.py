@@ -8,7 +8,7 @@ histograms on one scale is `metrics.wasserstein1`.)
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,7 @@ def weights_of(given: npt.ArrayLike | None, n: int, name: str) -> FloatArray:
     found = numbers(given, name)
     if found.shape != (n,) or (found < 0).any() or found.sum() <= 0:
         raise DataError(f"{name} has shape {found.shape}; give {n} weights of at least 0, not all 0.")
-    return found / found.sum()
+    return np.asarray(found / found.sum())
 
 
 def known_metric(metric: str) -> str:
@@ -97,7 +97,8 @@ def _transported(cost: FloatArray, a: FloatArray, b: FloatArray) -> float:
     from scipy.sparse import eye_array, kron, vstack
 
     n, m = cost.shape
-    margins = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))], format="csr")
+    # Any: scipy-stubs know dense margins only.
+    margins: Any = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))], format="csr")
     # One margin follows from the others; with it, rounding can make the programme infeasible.
     found = linprog(cost.ravel(), A_eq=margins[:-1], b_eq=np.concatenate([a, b])[:-1], method="highs")
     if not found.success:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .checked import FloatArray, answers, numbers, spread
+from .checked import BoolArray, FloatArray, answers, numbers, spread
 
 _TINY = np.finfo(float).tiny
 
@@ -264,7 +264,7 @@ def win_interval(
     <WinInterval: 1 problem, the crowd wins 0, mean L - L' 0.25; the printed interval promises 1, of which 1 are lost>
     """
     beliefs = answers(delta, "delta")
-    there = ~np.isnan(beliefs).any(axis=2)
+    there: BoolArray = np.asarray(~np.isnan(beliefs).any(axis=2))
     n = there.sum(axis=0).astype(float)
     if (n < 2).any():
         raise DataError(f"delta: problem {int(n.argmin())} has {int(n.min())} twins; give at least 2.")

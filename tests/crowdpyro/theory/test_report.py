@@ -50,7 +50,8 @@ def study(
     problems = pd.DataFrame({"problem": range(n_problems), "text": [f"problem {t}" for t in range(n_problems)]})
     data = cp.CrowdData.from_frames(answers, problems, scale=scale)
     frame = pd.DataFrame(far, columns=[f"p_{label}" for label in scale.labels]).assign(problem=range(n_problems))
-    return Known(scale, 0.7 * truth + 0.3 * far), data, cp.References.from_frame(frame, scale=scale)
+    references = cp.References.from_frame(frame, scale=scale, temperature=1.0)
+    return Known(scale, 0.7 * truth + 0.3 * far), data, references
 
 
 @pytest.mark.parametrize("kind", ["ordinal", "labels"])
