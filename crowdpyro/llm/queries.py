@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from ..models.errors import DataError
 from .backbone import FloatArray, Query
 
 if TYPE_CHECKING:
@@ -45,11 +46,24 @@ def _unlike(queries: Sequence[Query]) -> tuple[list[Query], list[int]]:
     first: list[Query] = []
     place = []
     for query in queries:
+        _check_text(query)
         at = seen.setdefault((query.prompt, query.options), len(first))
         if at == len(first):
             first.append(query)
         place.append(at)
     return first, place
+
+
+def _check_text(query: Query) -> None:
+    """Raise `DataError` where a tokenizer would find no text."""
+    for part in (query.prompt, *query.options):
+        try:
+            part.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"text at {query.name}: {part[error.start]!a} is half of a surrogate pair, no character; read the text "
+                "from its file as UTF-8, or take it out."
+            ) from error
 
 
 def _collected(
