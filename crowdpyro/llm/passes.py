@@ -13,8 +13,9 @@ pass; positions are given. Each layer lays its prefix out when it needs it, one 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ from .prefix import Branch, Pass, share
 
 # Bounds the logits of one pass: 2**25 numbers in float32 are 134 MB.
 KEPT_LOGITS = 2**25
+# Padding allowed in a batch: this share of it, or as many tokens as another pass would cost. On a CPU a pass of
+# SmolLM2-135M costs 37 ms and a token 2.5 ms; accelerators leave much idle in a small pass.
+PADDING = 0.1
+SLACK, SLACK_ACCELERATED = 16, 512
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,31 @@ class Level:
 
 @dataclass(frozen=True)
 class Row:
-    """What is read now after a held prefix: `path` is the branch at each level."""
+    """What is read now after a held prefix: the rest of a pass, or a branch.
 
-    tokens: tuple[int, ...]
+    Parameters
+    ----------
+    what
+        The pass or branch.
+    path
+        The branch that it hangs on at each level.
+    depth
+        Tokens held.
+    """
+
+    what: Pass | Branch
     path: tuple[int, ...]
     depth: int
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Tokens to be read."""
+        return self.what.tokens if isinstance(self.what, Branch) else self.what.tokens[self.depth :]
+
+    @property
+    def places(self) -> range:
+        """Where among them logits are needed; of a branch nowhere, but one place is always computed."""
+        return range(1) if isinstance(self.what, Branch) else range(self.what.first - self.depth, len(self.tokens))
 
 
 class Passes:
@@ -77,68 +102,68 @@ class Passes:
         self._keeps_logits = "logits_to_keep" in parameters
         self._n_layers = _cached_layers(network.config)
         self.shared = shared and self._n_layers > 0 and {"past_key_values", "position_ids"} <= set(parameters)
+        self._slack = SLACK if network.device.type == "cpu" else SLACK_ACCELERATED
         self._vocabulary = int(network.config.get_text_config().vocab_size)
 
     def run(self, passes: Sequence[Pass]) -> Iterator[list[tuple[Pass, FloatArray]]]:
         """Batches of passes as they are read, each with log P(begins with chain) of its chains."""
         root = share(passes) if self.shared else Branch(passes=list(passes))
         # What is still to be read: branches and passes whose prefix is held in `levels`, and the room left.
-        waiting: list[tuple[tuple[Level, ...], list[_Held], list[_Read], int]] = [
-            ((), [(b, ()) for b in root.branches], [(p, (), 0) for p in root.passes], self.budget)
-        ]
+        waiting: list[tuple[tuple[Level, ...], list[Row], list[Row], int]] = [((), *_on(root, ()), self.budget)]
         while waiting:
             levels, branches, reads, room = waiting.pop()
-            for batch in self._batches(reads, room):
-                yield self._read(levels, batch)
+            while reads:
+                n = self._fitting(reads, room)
+                yield self._read(levels, reads[:n])
+                reads = reads[n:]
             if not branches:
                 continue
-            batch, rest = _siblings(branches, room // 2)
+            # Half of the room, so that there is some for what grows on them.
+            n = self._fitting(branches, room // 2)
+            batch, rest = branches[:n], branches[n:]
             if rest:
                 waiting.append((levels, rest, [], room))
-            level = self._hold(levels, batch)
-            below = [(b, (*path, i)) for i, (branch, path) in enumerate(batch) for b in branch.branches]
-            on = [(p, (*path, i), branch.depth) for i, (branch, path) in enumerate(batch) for p in branch.passes]
-            waiting.append(((*levels, level), below, on, max(room - level.tokens, 0)))
+            levels = (*levels, self._hold(levels, batch))
+            grown = [_on(row.what, (*row.path, i)) for i, row in enumerate(batch) if isinstance(row.what, Branch)]
+            branches, reads = (_longest_first(chain.from_iterable(part)) for part in zip(*grown, strict=True))
+            waiting.append((levels, branches, reads, max(room - levels[-1].tokens, 0)))
 
-    def _batches(self, reads: Sequence[_Read], room: int) -> Iterator[list[_Read]]:
-        """Reads of like length, longest first, within `room` tokens and the bound on logits."""
-        left = sorted(reads, key=lambda read: (len(read[0]) - read[2], read[2]), reverse=True)
-        while left:
-            width, deepest, places, n = 0, 0, set[int](), 0
-            for one, _, depth in left:
-                width, deepest = max(width, len(one) - depth), max(deepest, depth)
-                places.update(range(one.first - depth, len(one) - depth))
-                fits = (n + 1) * (width + deepest) <= room and (n + 1) * len(places) * self._vocabulary <= KEPT_LOGITS
-                if n and not fits:
-                    break
-                n += 1
-            yield left[:n]
-            left = left[n:]
+    def _fitting(self, rows: Sequence[Row], room: int) -> int:
+        """How many rows, longest first, make a batch: within `room` tokens, the bound on logits, and little padding."""
+        width = deepest = padding = 0
+        places: set[int] = set()
+        for n, row in enumerate(rows, start=1):
+            width, deepest = max(width, len(row.tokens)), max(deepest, row.depth)
+            padding += width - len(row.tokens)
+            places.update(row.places)
+            fits = n * (width + deepest) <= room and n * len(places) * self._vocabulary <= KEPT_LOGITS
+            if n > 1 and not (fits and padding <= max(self._slack, PADDING * n * width)):
+                return n - 1
+        return len(rows)
 
-    def _hold(self, levels: tuple[Level, ...], batch: Sequence[_Held]) -> Level:
+    def _hold(self, levels: tuple[Level, ...], rows: Sequence[Row]) -> Level:
         """Read branches and keep their keys and values."""
-        rows = [Row(branch.tokens, path, branch.depth - len(branch.tokens)) for branch, path in batch]
         layers = self._forward(levels, rows, [0], hold=True)[1]
         return Level([x.keys for x in layers], [x.values for x in layers], tuple(len(row.tokens) for row in rows))
 
-    def _read(self, levels: tuple[Level, ...], batch: Sequence[_Read]) -> list[tuple[Pass, FloatArray]]:
+    def _read(self, levels: tuple[Level, ...], rows: Sequence[Row]) -> list[tuple[Pass, FloatArray]]:
         """Read passes: sums of log P of the tokens of each chain."""
-        rows = [Row(one.tokens[depth:], path, depth) for one, path, depth in batch]
-        places = sorted({k for one, _, depth in batch for k in range(one.first - depth, len(one) - depth)})
-        where = {place: column for column, place in enumerate(places)}
+        places = sorted({place for row in rows for place in row.places})
+        column = {place: i for i, place in enumerate(places)}
+        passes = [row.what for row in rows if isinstance(row.what, Pass)]
         picked, owners, n_chains = [], [], 0
-        for r, (one, _, depth) in enumerate(batch):
-            for chain in one.chains:
-                picked += [(r, where[one.first - depth + k], token) for k, token in enumerate(chain)]
-                owners += [n_chains] * len(chain)
+        for r, (row, one) in enumerate(zip(rows, passes, strict=True)):
+            for tokens in one.chains:
+                picked += [(r, column[row.places[k]], token) for k, token in enumerate(tokens)]
+                owners += [n_chains] * len(tokens)
                 n_chains += 1
         with torch.inference_mode():
             logits = self._forward(levels, rows, places)[0].float()
-            row, column, token = torch.tensor(picked, device=logits.device).T
-            steps = logits[row, column, token] - logits.logsumexp(-1)[row, column]
+            r, c, token = torch.tensor(picked, device=logits.device).T
+            steps = logits[r, c, token] - logits.logsumexp(-1)[r, c]
         sums = np.bincount(owners, weights=steps.double().cpu().numpy(), minlength=n_chains)
-        ends = np.cumsum([len(one.chains) for one, _, _ in batch])
-        return [(one, part) for (one, _, _), part in zip(batch, np.split(sums, ends[:-1]), strict=True)]
+        ends = np.cumsum([len(one.chains) for one in passes])
+        return list(zip(passes, np.split(sums, ends[:-1]), strict=True))
 
     def _forward(
         self, levels: tuple[Level, ...], rows: Sequence[Row], places: Sequence[int], hold: bool = False
@@ -229,20 +254,14 @@ class _Layer(DynamicLayer):  # type: ignore[misc]
         return self.prefix.width + query_length, 0
 
 
-_Held = tuple[Branch, tuple[int, ...]]
-_Read = tuple[Pass, tuple[int, ...], int]
+def _on(branch: Branch, path: tuple[int, ...]) -> tuple[list[Row], list[Row]]:
+    """Branches and passes that grow on `branch`, which `path` leads to."""
+    below, reads = ([Row(what, path, branch.depth) for what in grown] for grown in (branch.branches, branch.passes))
+    return _longest_first(below), _longest_first(reads)
 
 
-def _siblings(branches: list[_Held], room: int) -> tuple[list[_Held], list[_Held]]:
-    """As many of the longest branches as `room` tokens hold, prefixes counted, and the rest."""
-    order = sorted(branches, key=lambda held: len(held[0].tokens), reverse=True)
-    n, deepest = 0, 0
-    for branch, _ in order:
-        deepest = max(deepest, branch.depth)
-        if n and (n + 1) * deepest > room:
-            break
-        n += 1
-    return order[:n], order[n:]
+def _longest_first(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (len(row.tokens), row.depth), reverse=True)
 
 
 def _cached_layers(config: Any) -> int:
