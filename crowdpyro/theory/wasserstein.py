@@ -101,6 +101,6 @@ def _transported(cost: FloatArray, a: FloatArray, b: FloatArray) -> float:
     margins: Any = vstack([kron(eye_array(n), np.ones((1, m))), kron(np.ones((1, n)), eye_array(m))], format="csr")
     # One margin follows from the others; with it, rounding can make the programme infeasible.
     found = linprog(cost.ravel(), A_eq=margins[:-1], b_eq=np.concatenate([a, b])[:-1], method="highs")
-    if not found.success:
+    if not found.success or found.fun is None:
         raise DataError(f"the transport programme has no solution: {found.message}")
     return float(found.fun)
