@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import aggregate, interval, llm, runs, study
+from .commands import aggregate, interval, llm, persons, runs, study
 from .models.errors import CrowdPyroError
 
 app = typer.Typer(
@@ -52,6 +52,9 @@ for _command in (
     runs.generate,
     runs.evaluate,
     runs.show,
+    persons.condition,
+    persons.replay,
+    persons.individuation,
     interval.interval,
     aggregate.aggregate,
     llm.refer,

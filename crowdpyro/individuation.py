@@ -76,6 +76,11 @@ class Individuation:
         """The summary."""
         return self.summary
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables, by name."""
+        names = ("summary", "reliability", "grouping", "subgroups", "pairs")
+        return {name: getattr(self, name) for name in names}
+
     def figure(self) -> Figure:
         """One page: correlations, reliabilities, people's means, subgroups, grouping, classifier."""
         from .individuation_page import page

@@ -100,7 +100,7 @@ def one_split(data: CrowdData, references: References, seed: int) -> Split:
     """The three blocks on one split."""
     sample, second, truth = groups(data, seed)
     seen, crowd = _seen(sample, second, truth, references, seed)
-    frames = [seen, _withheld(sample, truth, references, seed)]
+    frames = [seen, withheld(sample, truth, references, seed)]
     return Split(pd.concat(frames, ignore_index=True), crowd, Crowd.from_data(truth))
 
 
@@ -148,7 +148,7 @@ def _seen(
     return pd.concat([results.frame(), scores.frame()]), crowd
 
 
-def _withheld(sample: CrowdData, truth: CrowdData, references: References, seed: int) -> pd.DataFrame:
+def withheld(sample: CrowdData, truth: CrowdData, references: References, seed: int) -> pd.DataFrame:
     """Block two: one item a trait is answered that no model was trained on."""
     results = Results(STUDY, "withheld", references.names[0], seed)
     humans = Crowd.from_data(truth)
