@@ -92,7 +92,7 @@ def prediction_powered_set(theta_grid: npt.ArrayLike, b1: Bounds, b2: Bounds) ->
         raise DataError(f"theta_grid has shape {grid.shape}; give at least two strictly increasing values.")
     ends = [_ends(given, grid, name) for name, given in (("b1", b1), ("b2", b2))]
     low, high = (ends[0][side] + ends[1][side] for side in (0, 1))
-    found = PredictionPoweredSet(grid, (low <= 0) & (high >= 0))
+    found = PredictionPoweredSet(grid, np.broadcast_to((low <= 0) & (high >= 0), grid.shape))
     if found.hits_grid_edge:
         warnings.warn(
             f"the set reaches an end of the grid, {grid[0]:g} to {grid[-1]:g}, which does not cover it; widen it.",
