@@ -111,6 +111,6 @@ class Backbone(Protocol):
         """Revision or hash of what answers."""
         ...
 
-    def refer(self, problems: pd.DataFrame, scale: Scale, **asking: Any) -> References:
+    def refer(self, problems: pd.DataFrame, scale: Scale, *args: Any, **asking: Any) -> References:
         """References of every problem, on `scale`."""
         ...

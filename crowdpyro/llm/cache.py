@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -44,7 +44,7 @@ class CachedScorer:
         Entries that failed their checksum; each is among the misses and was stored anew.
     """
 
-    def __init__(self, scorer: Scorer, path: str | Path) -> None:
+    def __init__(self, scorer: Scorer, path: str | os.PathLike[str]) -> None:
         self.scorer, self.file = scorer, CacheFile(path)
         self.name, self.revision, self.settings = scorer.name, scorer.revision, scorer.settings
         self.hits = self.misses = self.damaged = 0

@@ -9,6 +9,7 @@ on: a crash loses the batch in flight. The log needs a local disk, not a network
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,7 +91,9 @@ class CacheFile:
         A file that cannot be opened or written.
     """
 
-    def __init__(self, path: str | Path, *, create: bool = True, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, create: bool = True, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self.path, self.create, self.patience = Path(path), create, patience
         if not create and not self.path.is_file():
             raise DataError(f"cache {str(path)!r} does not exist; check the path.")
