@@ -49,8 +49,9 @@ def files(tmp_path, command):
     )
     answers[:120].to_csv(tmp_path / "answers.csv", index=False)
     answers[120:].to_csv(tmp_path / "others.csv", index=False)
-    for name, asked in (("first", ["a", "b"]), ("second", ["c"])):
-        answers[120:].query("problem in @asked").to_csv(tmp_path / f"{name}.csv", index=False)
+    for name, asked in (("first", "ab"), ("second", "c")):
+        wave = answers[120:]
+        wave[wave["problem"].isin(list(asked))].to_csv(tmp_path / f"{name}.csv", index=False)
     profiles = pd.DataFrame({"participant": IDS, "home": rng.choice(["town", "land"], 50)})
     profiles[:30].to_csv(tmp_path / "people.csv", index=False)
     profiles[30:].to_csv(tmp_path / "strangers.csv", index=False)
