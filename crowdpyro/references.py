@@ -108,7 +108,8 @@ class References:
     report
         What was out of range, missing or filled.
     texts
-        Where an LLM wrote free text: `problem, persona, draw, text, answer`, the answer None where none could be read.
+        Where LLMs wrote free text: `model, problem, persona, draw, text, answer`, the answer empty where none could be
+        read.
     """
 
     scale: Scale
@@ -172,7 +173,9 @@ class References:
             problems = problems.union(other.problems, sort=False)
         problems = pd.Index(problems, name="problem")
         sources = tuple(source.reindex(problems) for each in references for source in each.sources)
-        return cls(scale, sources, tuple(note for each in references for note in each.report))
+        report = tuple(note for each in references for note in each.report)
+        texts = [each.texts for each in references if each.texts is not None]
+        return cls(scale, sources, report, pd.concat(texts, ignore_index=True) if texts else None)
 
     def __iter__(self) -> Iterator[ReferenceSource]:
         return iter(self.sources)

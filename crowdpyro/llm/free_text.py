@@ -53,18 +53,17 @@ def write_answers(
     seed: int,
     progress: bool | None,
 ) -> pd.DataFrame:
-    """One row a draw: `problem, persona, draw, text, answer`; the answer is None where none could be read."""
+    """One row a draw: `model, problem, persona, draw, text, answer`; the answer is empty where none could be read."""
     items = interview.items(())
     line = answer_line(scale)
     queries = [Query(interview.text(item, line), (), interview.name(item)) for item in items]
     texts = written(scorer, queries, n=n, temperature=temperature, max_tokens=max_tokens, seed=seed, progress=progress)
     rows = [
-        (interview.problems[item.problem], item.persona, draw, text, read_answer(text, scale))
+        (scorer.name, interview.problems[item.problem], item.persona, draw, text, read_answer(text, scale))
         for item, drawn in zip(items, texts, strict=True)
         for draw, text in enumerate(drawn)
     ]
-    frame = pd.DataFrame(rows, columns=["problem", "persona", "draw", "text", "answer"])
-    return frame.astype({"answer": object})
+    return pd.DataFrame(rows, columns=["model", "problem", "persona", "draw", "text", "answer"])
 
 
 def unread_note(who: str, texts: pd.DataFrame) -> str:

@@ -4,10 +4,10 @@ An option is walked along its tokens, each the longest that the server lists and
 
     log P(o | c) = sum_k log P(w_k | c w_1 ... w_{k-1}),      w_1 w_2 ... = o,   read off `top_logprobs`
 
-which needs one request for each different beginning of an option. A space that is a token of its own before all options,
-as before digits, belongs to c. A token that is not listed is looked up by `echo`,
-the log-probabilities of the prompt c o itself, where the server gives them rightly; else its option has probability 0,
-and the report says how many do.
+which needs one request for each different beginning of an option. A space that is a token of its own before all
+options, as before digits, belongs to c. A token that is not listed is looked up by `echo`, the log-probabilities of the
+prompt c o itself, where the server gives them rightly; else its option has probability 0, and the report says how many
+do.
 
 server              top_logprobs      echo                                     to be started with
 vLLM                20 by default     yes                                      --max-logprobs for more
@@ -41,6 +41,7 @@ SAMPLING: Mapping[str, Any] = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_p
 _PROBE = "1 2 3 4 5 6 7 8 9 10 11"
 # Rounding of a quantised model in another batch is well below; another token's log-probability is not.
 _ECHO_TOLERANCE = 0.05
+_TRIES = 8
 
 T = TypeVar("T")
 
@@ -197,7 +198,14 @@ class ServerLLM(Referring):
     def _next(self, name: str, text: str) -> Listed:
         """What may come next after a text."""
         body = {"prompt": text, "max_tokens": 1, "temperature": 0.0, "logprobs": self._listed}
-        return _listed(_choice(self._ask(name, body)))
+        for attempt in range(_TRIES):
+            # llama.cpp lists nothing where the next token ends the text. What it lists does not depend on the
+            # temperature, at which almost any other token is drawn.
+            drawn = {**self._sampling, "temperature": 5.0, "seed": attempt} if attempt else {}
+            listed = _listed(_choice(self._ask(name, {**body, **drawn})))
+            if listed is not None:
+                return listed
+        raise DataError(f"text at {name}: the answer of server {self._endpoint.url} holds no top_logprobs.")
 
     def _echoed(self, name: str, context: str, option: str) -> float:
         """Score an option, log P(option | context), from the log-probabilities of both as a prompt."""
@@ -256,7 +264,7 @@ def _choice(answer: dict[str, Any]) -> dict[str, Any]:
     return choices[0]
 
 
-def _listed(choice: dict[str, Any]) -> Listed:
+def _listed(choice: dict[str, Any]) -> Listed | None:
     """Next tokens of a choice, in the form of completions or in that of chats, which llama.cpp has for both."""
     told = choice.get("logprobs") or {}
     content, top = told.get("content"), told.get("top_logprobs")
@@ -264,7 +272,7 @@ def _listed(choice: dict[str, Any]) -> Listed:
         return Listed({each["token"]: float(each["logprob"]) for each in content[0]["top_logprobs"]})
     if top and top[0]:
         return Listed({token: float(log_p) for token, log_p in top[0].items()})
-    raise DataError("its answer holds no top_logprobs")
+    return None
 
 
 def _sum_along(walk: Sequence[str], listings: Mapping[str, Listed]) -> float:
