@@ -12,9 +12,9 @@ from ...models.annotation.labels import Labels
 from ...models.annotation.multinomial import Multinomial
 from ...models.annotation.one_coin import OneCoin
 from .coin_em import fit_coins
+from .collapsed import fit_hierarchical
 from .dawid_skene_em import fit_dawid_skene
 from .glad_map import fit_glad
-from .hierarchical_em import fit_hierarchical
 from .mode import posterior_mode
 from .posterior import AnnotationFit
 

@@ -65,7 +65,8 @@ def fit_svi(
             f"num_steps={num_steps}, num_samples={num_samples}, num_particles={num_particles}: give at least 1, 2, 1."
         )
     start = init_to_value(values=dict(point_estimate(model, labels).params))
-    with seeded(seed):
+    # The guide's parameters are its own: Pyro's global store would hand a second fit those of the first.
+    with seeded(seed), pyro.settings.context(module_local_params=True):
         guide = autoguide(poutine.block(model, hide=["truth"]), init_loc_fn=start)
         guide(labels)  # an AutoGuide has parameters after its first call
         elbo = TraceEnum_ELBO(num_particles=num_particles, vectorize_particles=num_particles > 1, max_plate_nesting=1)

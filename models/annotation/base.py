@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, isfinite
 
 import pyro
 import pyro.distributions as dist
@@ -50,12 +51,11 @@ class AnnotationModel(ABC):
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            self.check_positive(name, value)
-
-    def check_positive(self, name: str, value: float | None) -> None:
-        """Raise `ModelError` unless a hyper-parameter is positive, or None where it may be."""
-        if (value is None and name != "prevalence") or (value is not None and not 0 < value < float("inf")):
-            raise ModelError(f"{name}={value!r}: give a positive number.")
+            if name.endswith("_mean"):
+                if not isfinite(value):
+                    raise ModelError(f"{name}={value!r}: give a finite number.")
+            elif not (value is None and name == "prevalence") and not (value is not None and 0 < value < inf):
+                raise ModelError(f"{name}={value!r}: give a positive number.")
 
     def __call__(self, labels: Labels) -> Tensor:
         """The story; returns the labels, shape `(n_labels,)`."""

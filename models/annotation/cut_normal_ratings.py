@@ -43,11 +43,6 @@ class CutNormalRatings(AnnotationModel):
     log_scale_mean: float = -0.5
     log_scale_scale: float = 0.5
 
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name != "log_scale_mean":
-                self.check_positive(name, value)
-
     def workers(self, labels: Labels) -> dict[str, Tensor]:
         """Sites `bias` and `log_scale`, shape `(n_workers,)` each."""
         one = torch.ones((), dtype=torch.float64)
