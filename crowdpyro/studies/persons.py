@@ -38,6 +38,7 @@ SIZES = (200, 1000)
 KNOWN = (5, 10, 15)
 N_TEST = 1000
 N_LAST = 10
+_WITHHELD = ("wasserstein1", "correlation_error")
 
 
 def run(
@@ -90,7 +91,8 @@ def one_split(data: CrowdData, references: References, seed: int) -> list[pd.Dat
         model = CrowdLLM(progress=False).fit(sample, references, seed=seed)
         frames.append(joint(model, sample, second, truth, seed))
         if n == personality.N_SAMPLE:
-            frames += [known(model, sample, truth, seed), personality.withheld(sample, truth, references, seed)]
+            other = personality.withheld(sample, truth, references, seed)
+            frames += [known(model, sample, truth, seed), other[other["metric"].isin(_WITHHELD)]]
     return frames
 
 
@@ -138,7 +140,8 @@ def known(model: CrowdLLM, sample: CrowdData, truth: CrowdData, seed: int) -> pd
             add("crowdllm", "log_score", np.log(chance)[scored].mean(), f"{k}")
             add("crowdllm", "coverage", ((u > 0.05) & (u < 0.95))[scored].mean(), f"{k}")
             for name, other in others.items():
-                add(name, "mae", np.abs(other.mean - answers)[scored].mean(), f"{k}")
+                add(name, "mae", np.abs(other.median - answers)[scored].mean(), f"{k}")
+                add(f"{name}_mean", "mae", np.abs(other.mean - answers)[scored].mean(), f"{k}")
                 add(name, "log_score", other.log_prob[scored].mean(), f"{k}")
             add("marginal_median", "mae", np.abs(middle - answers)[scored].mean(), f"{k}")
     return pd.concat([each.frame() for each in results.values()])

@@ -30,13 +30,14 @@ class Forecast:
 
     Attributes
     ----------
-    mean
-        Shape `(n_participants, n_items)`, within the scale.
+    mean, median
+        Shape `(n_participants, n_items)`, within the scale; the median is a level.
     log_prob
         Log probability of each answer that they gave, same shape.
     """
 
     mean: FloatArray
+    median: FloatArray
     log_prob: FloatArray
 
 
@@ -109,4 +110,4 @@ def forecast(
     cuts = np.r_[-np.inf, (levels[1:] + levels[:-1]) / 2, np.inf]
     code = np.searchsorted(levels, answers)
     chance = norm.cdf((cuts[code + 1] - mean) / spread) - norm.cdf((cuts[code] - mean) / spread)
-    return Forecast(mean, np.log(np.maximum(chance, 1e-12)))
+    return Forecast(mean, levels[np.searchsorted(cuts[1:-1], mean)], np.log(np.maximum(chance, 1e-12)))
