@@ -160,6 +160,21 @@ def test_expected_terms_are_those_of_simulated_answers() -> None:
     assert found["risk"].mean() - 0.49 / n == pytest.approx(population, abs=0.002)
 
 
+def test_twins_that_have_seen_the_answers_break_expectations_and_not_the_identity() -> None:
+    # Twins half-way between each answer and the mean of these very answers: their mean is the people's.
+    rng = np.random.default_rng(3)
+    n, crowds = 20, 20_000
+    a = np.linspace(2, 4, n)[:, None]
+    y = a + 0.7 * rng.normal(size=(n, crowds))
+    b = y.mean(axis=0) + 0.5 * (y - y.mean(axis=0))
+    t = b + 0.3 * rng.normal(size=(n, crowds))
+    found = theory.risk_decomposition(y, t, b)
+    expected = theory.expected_risk(a * np.ones_like(b), b, 0.49, 0.09)
+    assert found.identity_error < 1e-10
+    assert found.risk.mean() == pytest.approx(0.09 / n, rel=0.05)
+    assert expected.risk.mean() > 5 * found.risk.mean()
+
+
 def test_diversity_is_no_lever() -> None:
     a = np.linspace(2, 4, 50)
     risks, diversity = [], []
