@@ -275,7 +275,8 @@ def forest(interval: CrowdInterval, truth: npt.ArrayLike | None = None) -> Figur
         ):
             if colour == blue and interval.human_only is None:
                 continue
-            panel.hlines(rows + offset, *ends[:, [low, high]].clip(*limits).T, colors=colour, lw=width, label=name)
+            left, right = ends[:, [low, high]].clip(*limits).T
+            panel.hlines(rows + offset, left, right, colors=colour, lw=width, label=name)
             panel.plot(frame[centre], rows + offset, "o", color=colour, ms=1.6 + width)
         if true is not None:
             panel.scatter(

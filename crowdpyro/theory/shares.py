@@ -56,16 +56,16 @@ def share_interval(
     index: pd.Index = pd.Index(options, name="option")
     if len(index) < 2 or not index.is_unique:
         raise DataError(f"options={list(options)!r}: give at least two, each once.")
-    one_hot = [
+    people, twins, members = (
         None if given is None else _indicators(given, index, name, missing)
         for name, given in (("y", y), ("twin_y", twin_y), ("crowd", crowd))
-    ]
-    if one_hot[0] is None:
+    )
+    if people is None:
         raise DataError("y is None; give people's answers.")
     axes: tuple[pd.Index, ...] = (index,)
-    if one_hot[0].ndim > 2:
-        axes = (pd.RangeIndex(one_hot[0].shape[1], name="problem") if labels is None else labels, index)
-    return crowd_interval(one_hot[0], *one_hot[1:], alpha, missing="omit", labels=axes, **how)
+    if people.ndim > 2:
+        axes = (pd.RangeIndex(people.shape[1], name="problem") if labels is None else labels, index)
+    return crowd_interval(people, twins, members, alpha, missing="omit", labels=axes, **how)
 
 
 def _indicators(given: npt.ArrayLike, options: pd.Index, name: str, missing: str) -> npt.NDArray[np.float64]:
