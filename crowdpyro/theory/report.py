@@ -191,6 +191,8 @@ def win_report(
     ------
     DataError
         On ballots, or with fewer than five problems that two people answered.
+    MissingReferenceError
+        When a problem has no reference.
     """
     if isinstance(data.scale, Ballot):
         raise DataError("data holds ballots; take one option's votes as a problem of its own.")
@@ -207,7 +209,7 @@ def win_report(
     kept = data.problems[asked]
     y = y[:, asked]
     there = ~np.isnan(y[..., 0])
-    alone = references.select(kept.index)
+    alone = references.select(kept.index).fill("error")
     alone = alone if temperature is None else alone.tempered(temperature)
     decision, one_draw = _decision(alone, rule, n_draws), _decision(alone, "draw", 1).variance
     twin, twin_mean, within = _twins(model, data.participants, kept, references, draws, seed)
@@ -224,14 +226,8 @@ def win_report(
     # Draws within twins are in the spread of their means, too.
     sigma2 = np.maximum(sigma2 - within / draws, 0.0)
     v_crowd = (within + sigma2) / size
-    found = win_interval(
-        belief,
-        _scalars(y_bar - r),
-        conformal_kappa(_scalars(r), _scalars(y_bar), alpha),
-        one_draw,
-        v_pure=decision.variance,
-        v_crowd=v_crowd,
-    )
+    bound = conformal_kappa(_scalars(r), _scalars(y_bar), alpha)
+    found = win_interval(belief, _scalars(y_bar - r), bound, one_draw, v_pure=decision.variance, v_crowd=v_crowd)
     half = -stdtrit(float((n - 1).sum()), tail) * 2 * np.sqrt(np.einsum("td,de,te->t", mu, covariance, mu) / n)
     crowd_mean = r + mu
     return WinReport(
@@ -241,7 +237,7 @@ def win_report(
         win=found,
         gap_low=found.gap - half,
         gap_high=found.gap + half,
-        kappa=conformal_kappa(_scalars(r), _scalars(y_bar), alpha),
+        kappa=bound,
         gap_test=risk_gap_test(y_bar, crowd_mean, r, level, v_pure=decision.variance, v_crowd=v_crowd, seed=seed),
         human_noise=float(noise.mean()),
         mean_error=float((((crowd_mean - y_bar) ** 2).sum(axis=1) - noise).mean()),
@@ -284,14 +280,15 @@ def _decision(references: References, rule: Rule, n_draws: int) -> Decision:
     """What the LLM decides; of draws of a continuous answer, by their mean and variance."""
     scale = references.scale
     if isinstance(scale, Continuous):
-        if rule == "majority" or (n_draws > 1 and rule != "mean"):
+        names = {"expected": "E[Phi]", "draw": "one draw", "mean": f"mean of {n_draws} draws"}
+        if rule not in names or (n_draws > 1 and rule != "mean"):
             raise DataError(f"rule={rule!r}, n_draws={n_draws}: draws of numbers have a mean of K, and no majority.")
         drawn = np.concatenate([source.base() for source in references], axis=1).T
         several = (~np.isnan(drawn)).sum(axis=0) > 1
         variance = np.zeros(len(several))
         if rule != "expected" and several.any():
             variance[several] = eta_from_draws(drawn[:, several]) / at_least(n_draws, 1, "n_draws")
-        return Decision(references.expected(), variance, {"expected": "E[Phi]", "draw": "one draw"}.get(rule, "mean"))
+        return Decision(references.expected(), variance, names[rule])
     probabilities = np.mean([references.probabilities(name) for name in references.names], axis=0)
     values = scale.values if isinstance(scale, Ordinal) else None
     return llm_decision(probabilities, values, rule=rule, n_draws=n_draws)

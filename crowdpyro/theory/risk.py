@@ -7,8 +7,9 @@ A crowd of twins t_i = b_i + e_i of people y_i = a_i + eps_i, b_i and a_i their 
     L4 = mean (t_i - b_i)^2    L5 = mean (tbar - t_i)^2
     c1 = 2 mean (ybar - y_i)(y_i - a_i)   c2 = 2 mean (ybar - a_i)(a_i - b_i)   c3 = 2 mean (ybar - b_i)(b_i - t_i)
 
-The paper prints the sum without c1, c2, c3. Only c3 has expectation zero: with 50 people the printed sum is 15 to 50
-times the risk. a_i is not seen where everybody answers once; what is seen is exact, too, and the default:
+The paper prints the sum without c1, c2, c3. Only c3 has expectation zero: with 50 people the printed sum is 15 to 84
+times the risk (docs/theory.md). a_i is not seen where everybody answers once; what is seen is exact, too, and the
+default:
 
     (ybar - tbar)^2 = Var_N(y) + S + L4 - L5 + 2 [Cov_N(y, b) - Var_N(y)] + c3,    S = mean (y_i - b_i)^2
 
@@ -188,7 +189,7 @@ def risk_decomposition(
         human_noise = nothing
         if human_noise_var is not None:
             human_noise = np.broadcast_to(spread(human_noise_var, "human_noise_var"), nothing.shape)
-        discrepancy = nothing if b is None else middle - human_noise
+        discrepancy = middle - human_noise
     else:
         human_noise = pairs.product(people - a, people - a)
         discrepancy = pairs.product(a - expected, a - expected)
@@ -198,13 +199,12 @@ def risk_decomposition(
             "c2": 2 * pairs.product(y_bar - a, a - expected),
             **c3,
         }
-        discrepancy = nothing if b is None else discrepancy
     return RiskDecomposition(
         n=pairs.n,
         risk=((y_bar - t_bar) ** 2).sum(axis=-1),
         average_human_bias=spread_y,
         human_noise=human_noise,
-        twin_discrepancy=discrepancy,
+        twin_discrepancy=nothing if b is None else discrepancy,
         noise_and_discrepancy=middle,
         twin_uncertainty=twin_uncertainty,
         diversity=diversity,
