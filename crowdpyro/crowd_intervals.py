@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .data import CrowdData
-from .errors import DataError
+from .errors import DataError, ModelError
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
@@ -86,22 +86,14 @@ def model_interval(
     ------
     DataError
         For labels without `shares`, and a problem with fewer than two answers.
+    ModelError
+        For references by participant.
     """
+    data, references = _referred(model, data, references)
     _check(data, shares, pooled, n_draws)
-    if model.config.use_reference:
-        references = model._references(references, data.problems, data.scale)
-    crowd_frame = data.participants if population is None else population
-    y = _numbers(data.matrix(), data, shares)
-    twins: FloatArray = np.full(y.shape, np.nan)
-    crowd: FloatArray = np.zeros((len(crowd_frame), *y.shape[1:]))
-    seeds = generator(seed).integers(2**32, size=(k, 3))
-    for fold, (train, test) in enumerate(person_folds(data.n_participants, k, seed=seed)):
-        fitted = copy.copy(model)
-        fitted.fit(training_part(data, train, test), references, seed=int(seeds[fold, 0]))
-        mine, theirs = (int(each) for each in seeds[fold, 1:])
-        twins[test] = mean_answers(fitted, data, data.participants.iloc[test], n_draws, shares=shares, seed=mine)
-        # The average of k models of n_draws / k answers each is as smooth as one model's n_draws.
-        crowd += mean_answers(fitted, data, crowd_frame, -(-n_draws // k), shares=shares, seed=theirs) / k
+    y, twins, crowd = cross_fitted_answers(
+        model, data, references, population=population, k=k, n_draws=n_draws, shares=shares, seed=seed
+    )
     overlap = True if population is None else None
     if pooled:
         return pooled_interval(
@@ -124,6 +116,64 @@ def model_interval(
         simultaneous=simultaneous,
         labels=labels,
     )
+
+
+def cross_fitted_answers(
+    model: CrowdLLM,
+    data: CrowdData,
+    references: References | None = None,
+    *,
+    population: pd.DataFrame | None = None,
+    k: int = 5,
+    n_draws: int = 40,
+    shares: bool = False,
+    seed: int = 0,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What `crowd_interval` takes: people's answers, their twins', and the crowd's.
+
+    Parameters
+    ----------
+    model, data, references, population, k, n_draws, shares, seed
+        As in `model_interval`.
+
+    Returns
+    -------
+    tuple of ndarray
+        Shapes `(n, n_problems)`, the same, and `(N, n_problems)`, with shares and of ballots one more axis; NaN where
+        a person did not answer.
+    """
+    data, references = _referred(model, data, references)
+    members = data.participants if population is None else population
+    y = _numbers(data.matrix(), data, shares)
+    twins: FloatArray = np.full(y.shape, np.nan)
+    crowd: FloatArray = np.zeros((len(members), *y.shape[1:]))
+    seeds = generator(seed).integers(2**32, size=(k, 3))
+    for fold, (train, test) in enumerate(person_folds(data.n_participants, k, seed=seed)):
+        fitted = copy.copy(model)
+        of_fit, of_twins, of_crowd = (int(each) for each in seeds[fold])
+        fitted.fit(training_part(data, train, test), references, seed=of_fit)
+        mine = data.participants.iloc[test]
+        twins[test] = mean_answers(fitted, data, mine, n_draws, shares=shares, seed=of_twins)
+        # The average of k models of n_draws / k answers each is as smooth as one model's n_draws.
+        crowd += mean_answers(fitted, data, members, -(-n_draws // k), shares=shares, seed=of_crowd) / k
+    return y, twins, crowd
+
+
+def _referred(model: CrowdLLM, data: CrowdData, references: References | None) -> tuple[CrowdData, References | None]:
+    """The problems that have references, which a backbone is asked for once, and those."""
+    if not model.config.use_reference:
+        return data, references
+    references = model._references(references, data.problems, data.scale)
+    if references is None:
+        return data, None
+    if any(source.kind == "participant" for source in references):
+        raise ModelError(
+            "references by participant: a crowd has none. Draw twins and crowd by `generate`, from models that were "
+            "fitted without the people, and give them to `theory.crowd_interval`."
+        )
+    if len(references.problems) < data.n_problems:
+        data = data.select(problems=references.problems)
+    return data, references
 
 
 def _check(data: CrowdData, shares: bool, pooled: bool, n_draws: int) -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..crowd import Crowd
-from ..crowd_intervals import mean_answers, training_part
+from ..crowd_intervals import cross_fitted_answers, mean_answers, training_part
 from ..data import CrowdData
 from ..datasets import load_offensiveness, load_personality
 from ..estimator import CrowdLLM
@@ -186,13 +186,12 @@ def _cross_fitted(
         report(f"cross-fitting study {study + 1} of {studies}")
         order = others.participants.index[rng.permutation(len(y))]
         sample, population = others.select(participants=order[:n]), others.participants.loc[order[n:]]
-        for method in ("rectified", "power_tuned"):
-            interval = CrowdLLM(progress=False).interval(
-                sample, references, population=population, method=method, alpha=1 - LEVEL, seed=study
-            )
-            both = [interval] if interval.human_only is None else [interval, interval.human_only]
-            for each in both:
-                found.setdefault(each.method, []).append(_measured(each, truth)[:, None])
+        given = cross_fitted_answers(
+            CrowdLLM(progress=False), sample, references, population=population, n_draws=N_DRAWS, seed=study
+        )
+        alone = crowd_interval(given[0], alpha=1 - LEVEL, method="human_only", missing="omit")
+        for each in (alone, *_every_method(*given)):
+            found.setdefault(each.method, []).append(_measured(each, truth)[:, None])
     return [_row(n, "cross-fitted", method, np.concatenate(each, axis=1)) for method, each in found.items()]
 
 

@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import Categorical, Continuous, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal, parse_scale
+from crowdpyro import (
+    Categorical,
+    Continuous,
+    CrowdData,
+    CrowdLLM,
+    DataError,
+    FitConfig,
+    ModelError,
+    Ordinal,
+    References,
+    parse_scale,
+)
 from crowdpyro.crowd_intervals import mean_answers, training_part
 from crowdpyro.theory.cross_fit import person_folds
 
@@ -229,3 +240,29 @@ def test_a_problem_with_one_answer_is_named():
     )
     with pytest.raises(DataError, match=r"problem 'q1' has 1 answers; an interval needs two: select"):
         quick().interval(short)
+
+
+class Backbone:
+    """Refers to some of the problems, and counts how often it is asked."""
+
+    def __init__(self, *known: str) -> None:
+        self.known, self.asked = list(known), 0
+
+    def refer(self, problems: pd.DataFrame, scale: object) -> References:
+        self.asked += 1
+        rows = [{"problem": q, "model": "m", "answer": 3} for q in problems.index if q in self.known]
+        return References.from_frame(pd.DataFrame(rows), scale=scale)
+
+
+def test_a_backbone_is_asked_once_and_may_drop_problems():
+    backbone = Backbone("q0", "q2")
+    interval = quick(backbone=backbone).interval(people(), population=POPULATION, k=2, n_draws=2)
+    assert backbone.asked == 1
+    assert list(interval.to_frame().index) == ["q0", "q2"]
+
+
+def test_references_by_participant_are_refused():
+    rows = [{"problem": f"q{t}", "participant": p, "model": "m", "answer": 3} for p in range(24) for t in range(3)]
+    references = References.from_frame(pd.DataFrame(rows), scale=Ordinal.range(1, 5))
+    with pytest.raises(ModelError, match="references by participant: a crowd has none"):
+        quick().interval(people(), references, k=2)
