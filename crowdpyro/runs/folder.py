@@ -69,7 +69,8 @@ def fit_run(
         say(f"  {note}")
     references = read_references(options, data.problems, data.scale, out, say)
     if references is not None and len(references.problems) < data.n_problems:
-        data = data.select(problems=references.problems)
+        n_before, data = data.n_answers, data.select(problems=references.problems)
+        say(f"  {n_before - data.n_answers:,} answers to them left out")
     checkpoint = Checkpoint(out / CHECKPOINT, checkpoint_seconds)
     made_from = fingerprint(data, references, options.model, options.seed, options.device)
     checkpoint.made_from = made_from

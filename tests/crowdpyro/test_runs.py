@@ -343,7 +343,7 @@ def test_a_run_without_an_llm_answers_new_problems(command, files):
     assert (files / "same.csv").read_bytes() == (files / "crowd.csv").read_bytes()
 
 
-@pytest.mark.parametrize(("policy", "code"), [("error", 2), ("panel", 2), ("mean", 0)])
+@pytest.mark.parametrize(("policy", "code"), [("error", 2), ("panel", 2), ("mean", 0), ("drop", 0)])
 def test_a_problem_without_a_row_of_references_is_one_without_an_answer(command, files, policy, code):
     refs = pd.read_csv(files / "refs.csv")
     refs[:-1].to_csv(files / "refs.csv", index=False)
@@ -353,8 +353,12 @@ def test_a_problem_without_a_row_of_references_is_one_without_an_answer(command,
         "error": "problem 'd' (1 such) has no reference",
         "panel": "'mean' takes the LLM's own",
         "mean": "1 missing references filled by policy 'mean'",
+        "drop": "such as 'd' (policy 'drop')\n  30 answers to them left out",
     }
     assert words[policy] in out + err
+    if code == 0:
+        kept = CrowdLLM.load(files / "RUN").problems.index
+        assert list(kept) == list("abc" if policy == "drop" else "abcd")
 
 
 def test_people_and_problems_without_answers_are_said(command, files):
