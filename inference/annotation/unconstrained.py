@@ -13,6 +13,7 @@ from torch.distributions import Transform, biject_to
 
 from ...models.annotation.base import AnnotationModel, Params
 from ...models.annotation.labels import Labels
+from ..runtime import seeded
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Unconstrained:
 
 def prior_dists(model: AnnotationModel, labels: Labels) -> dict[str, TorchDistributionMixin]:
     """Distribution of each parameter given one draw of those before it, by site."""
-    with torch.no_grad():
+    with seeded(0), torch.no_grad():
         nodes = poutine.trace(model.parameters).get_trace(labels).nodes
     # Plates are traced as sites too, of their subsample.
     return {name: node["fn"] for name, node in nodes.items() if isinstance(node.get("fn"), TorchDistributionMixin)}

@@ -18,7 +18,7 @@ def test_log_probs_are_summed_within_items(batch):
     value = torch.tensor([0, 1, 2, 1, 0])
     found = Ragged(answers, ITEM, 4).log_prob(value)
     each = answers.log_prob(value)
-    expected = torch.stack([each[..., ITEM == item].sum(-1) for item in range(4)], dim=-1)
+    expected = torch.stack([each[..., item == ITEM].sum(-1) for item in range(4)], dim=-1)
     torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-14)
     assert found.shape == (*batch, 4)
 
