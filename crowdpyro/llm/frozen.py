@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -157,7 +156,8 @@ class FrozenLLM(Referring):
             if number < least:
                 raise DataError(f"{name}={number}: give at least {least}.")
         texts = [self._turn(query.prompt) if self.chat else query.prompt for query in queries]
-        contexts = [self._opening + row for row in self._tokens(texts)]
+        opening = self._opening
+        contexts = [opening + row for row in self._tokens(texts)]
         for context, query in zip(contexts, queries, strict=True):
             if not context:
                 raise DataError(f"text at {query.name}: the prompt has no token; write a longer one.")
@@ -176,26 +176,25 @@ class FrozenLLM(Referring):
 
     def _score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """`score` of one block."""
-        passes, chains = [], []
+        from .passes import Passes
+
+        passes: list[Pass] = []
+        chains: list[list[Tokens]] = []
         for i, (query, (context, tokens)) in enumerate(zip(queries, self._tokenize(queries), strict=True)):
             chains.append(tokens)
-            passes += _passes(i, context, tokens)
-            self._check_length(max(len(one) for one in passes[-len(tokens) :] if one.query == i), query)
+            found = _passes(i, context, tokens)
+            self._check_length(max(map(len, found)), query)
+            passes += found
         begins = [np.full(len(query.options), np.nan) for query in queries]
         left = Counter(one.query for one in passes)
-        for batch in self._passes.run(passes):
+        network = Passes(self._network, self.batch_tokens, self.threads, self.share_prefixes)
+        for batch in network.run(passes):
             for one, logs in batch:
                 begins[one.query][list(one.options)] = logs
                 left[one.query] -= 1
             whole = sorted({one.query for one, _ in batch if not left[one.query]})
             if whole:
                 yield whole, [disjoint_logs(begins[i], chains[i]) for i in whole]
-
-    @cached_property
-    def _passes(self) -> Any:
-        from .passes import Passes
-
-        return Passes(self._network, self.batch_tokens, self.threads, self.share_prefixes)
 
     def _tokenize(self, queries: Sequence[Query]) -> list[tuple[Tokens, list[Tokens]]]:
         """Context tokens of every query, and the tokens of each of its options after it.
@@ -206,9 +205,11 @@ class FrozenLLM(Referring):
         """
         joined = []
         for query in queries:
+            if not query.options:
+                raise DataError(f"options of {query.name}: there are none; give at least one.")
             base = self._base(query.prompt)
             joined += [base, *(base + option for option in query.options)]
-        rows = iter(self._tokens(joined))
+        rows, opening = iter(self._tokens(joined)), self._opening
         found = []
         for query in queries:
             base, *whole = (next(rows) for _ in range(1 + len(query.options)))
@@ -217,7 +218,7 @@ class FrozenLLM(Referring):
                 raise DataError(f"text at {query.name}: no token comes before the options; write a longer prompt.")
             chains = [row[len(shared) :] for row in whole]
             check_chains(chains, query.options)
-            found.append((self._opening + shared, chains))
+            found.append((opening + shared, chains))
         return found
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -226,7 +227,7 @@ class FrozenLLM(Referring):
         how = {"add_special_tokens": False, "verbose": False, "return_attention_mask": False}
         return [tuple(row) for row in self._tokenizer(list(texts), **how)["input_ids"]]
 
-    @cached_property
+    @property
     def _opening(self) -> Tokens:
         """Special tokens that the tokenizer puts before a plain prompt; a chat template writes its own."""
         if self.chat:

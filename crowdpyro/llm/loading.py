@@ -63,13 +63,10 @@ def _read(
     model: str, path: Path, device: str, dtype: str | None, revision: str | None, quantization_config: Any
 ) -> tuple[Any, Any]:
     """Tokenizer and network, on their device."""
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    accelerated = device != "cpu" and (device != "auto" or torch.accelerator.is_available())
-    how: dict[str, Any] = {"dtype": _dtype(dtype, accelerated)}
-    if accelerated:
-        how["device_map"] = "auto" if device == "auto" else {"": device}
+    device_map = _device_map(device)
+    how: dict[str, Any] = {"dtype": _dtype(dtype, accelerated=device_map is not None), "device_map": device_map}
     if quantization_config is not None:
         how["quantization_config"] = quantization_config
     source = model
@@ -85,9 +82,24 @@ def _read(
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(
             f"model={model!r} cannot be loaded ({why_not(error, where)}). Give 'embedded', a folder with config.json, "
-            "tokenizer and weights, a .gguf file, or the id of a model on the hub, and a device= that this machine has."
+            "tokenizer and weights, a .gguf file, or the id of a model on the hub."
         ) from error
     return tokenizer, network
+
+
+def _device_map(device: str) -> str | dict[str, str] | None:
+    """Where the weights go; None: on the CPU."""
+    import torch
+
+    if device == "cpu" or (device == "auto" and not torch.accelerator.is_available()):
+        return None
+    if device == "auto":
+        return "auto"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(f"device={device!r}: this machine has no such device; give 'auto' or 'cpu'.") from error
+    return {"": device}
 
 
 def _dtype(dtype: str | None, accelerated: bool) -> Any:

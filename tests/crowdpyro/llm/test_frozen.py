@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import importlib.util
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ import torch
 from crowdpyro import Categorical, Continuous, Ordinal
 from crowdpyro.errors import DataError, ModelError
 from crowdpyro.llm import FrozenLLM, LowOptionMassWarning
+from crowdpyro.llm.prompts import PROMPTS
+from crowdpyro.llm.thinking import user_turn
 
 if TYPE_CHECKING:
     from crowdpyro.references import References
@@ -275,6 +279,44 @@ def test_the_embedded_model_scores_digits(embedded: FrozenLLM) -> None:
     raw = np.exp([by_hand(embedded, f"{prompt} ", str(d)) for d in range(1, 6)])
     assert raw.sum() > 0.5
     np.testing.assert_allclose(probabilities(answers)[0, 0], raw / raw.sum(), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plain", "chat", "persona-last"])
+def test_the_embedded_model_scores_as_plain_passes_do(embedded: FrozenLLM, kind: str) -> None:
+    """Digits and words, 3 problems of 2 people, prefixes shared or not, at three budgets: 1e-4 in log-probability."""
+    texts = ["I often feel tired.", "Children play outside until the evening comes, and nobody calls them.", "I agree."]
+    how = PROMPTS[kind]
+    prompts = [
+        how.render({"text": text}, question="Does this describe you?", options="Choose one: 1, 2, yes.", persona=who)
+        for text in texts
+        for who in ("", "You are a nurse of 52 who works at night.")
+    ]
+    options = ["1", "2", "10", "yes", "not sure at all"]
+    llm = copy.copy(embedded)
+    llm.chat = kind == "chat"
+    turns = [user_turn(llm._tokenizer, prompt) for prompt in prompts]
+    expected = np.array(
+        [
+            # A digit follows a space that is a token of its own; a word brings its space along.
+            [
+                by_hand(llm, turn, option, special=False)
+                if llm.chat
+                else by_hand(
+                    llm,
+                    f"{prompt} " if option[0].isdigit() else prompt,
+                    option if option[0].isdigit() else f" {option}",
+                )
+                for option in options
+            ]
+            for prompt, turn in zip(prompts, turns, strict=True)
+        ]
+    )
+    expected[:, 0] += np.log1p(-np.exp(expected[:, 2] - expected[:, 0]))
+    for share_prefixes, budget in itertools.product([True, False], [1, 700, 4096]):
+        each = copy.copy(llm)
+        each.share_prefixes, each.batch_tokens = share_prefixes, budget
+        np.testing.assert_allclose(each.log_probabilities(prompts, options), expected, atol=1e-4)
 
 
 @pytest.mark.usefixtures("offline")

@@ -122,6 +122,7 @@ def test_a_query_that_cannot_be_read_is_named(unshared: FrozenLLM) -> None:
     for query, message in (
         (Query("word " * 200, ("1", "2"), "problem 'long'"), "problem 'long'.*reads 128"),
         (Query("", ("1", "1"), "problem 'a'"), "same tokens"),
+        (Query("How?", (), "problem 'a'"), "options of problem 'a'"),
     ):
         with pytest.raises(DataError, match=message):
             list(unshared.score([query]))
