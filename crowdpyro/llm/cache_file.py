@@ -115,6 +115,7 @@ class CacheFile:
 
     def find(self, keys: Iterable[bytes]) -> tuple[dict[bytes, bytes], int]:
         """Values by key, of those that are there and whole, and how many damaged ones were taken out."""
+        keys = list(keys)
 
         def work(connection: sqlite3.Connection) -> tuple[dict[bytes, bytes], int]:
             found, damaged = {}, []
@@ -133,7 +134,6 @@ class CacheFile:
                 connection.execute("COMMIT")
             return found, len(damaged)
 
-        keys = list(keys)
         return self._do(work)
 
     def keep(self, asker: Asker, mode: Mode, values: Mapping[bytes, bytes]) -> None:
@@ -227,6 +227,8 @@ class CacheFile:
                 if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
                     raise self._named(error) from error
                 time.sleep(0.01)
+            except UnicodeDecodeError as error:  # Of a damaged layout, SQLite's own message is no text.
+                raise self._damaged(error) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Lay out a new file; refuse one that is something else, untouched."""
@@ -260,7 +262,10 @@ class CacheFile:
                 return OSError(f"{cache} was held by another process for {self.patience:g} s; try again, or end it.")
             case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
                 return OSError(f"{cache} cannot be opened or written ({error}); give another place, or make room.")
-        return DataError(f"{cache} is damaged ({error}); delete it, and it is filled anew.")
+        return self._damaged(error)
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(f"cache {str(self.path)!r} is damaged ({error}); delete it, and it is filled anew.")
 
 
 def _header(connection: sqlite3.Connection) -> tuple[int, int, int]:

@@ -124,7 +124,7 @@ def open_llm(llm: str, **loading: Any) -> Backbone:
     """
     kind, where = _kind(llm)
     given = {name: value for name, value in loading.items() if value is not None}
-    for name in given.keys() - inspect.signature(kind).parameters.keys():
+    for name in sorted(given.keys() - inspect.signature(kind).parameters.keys()):
         raise DataError(f"{name} does not apply to llm={llm!r}, {where}; leave it out.")
     return kind(llm, **given)
 

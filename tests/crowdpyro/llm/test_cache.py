@@ -204,6 +204,26 @@ def test_a_file_damaged_beyond_its_rows_is_named(path: Path) -> None:
         scored(CachedScorer(Arithmetic(), path), queries_of(["p1"]))
 
 
+def test_flipped_bits_never_become_answers(path: Path, tmp_path: Path) -> None:
+    """Of a file with one byte changed anywhere, every answer is right, or the file is refused by name."""
+    queries = queries_of([f"p{n}" for n in range(60)])
+    expected = scored(CachedScorer(Arithmetic(size=60), path), queries)
+    raw, rng, refused, mended = path.read_bytes(), np.random.default_rng(0), [], 0
+    for place in [*range(100), *rng.integers(100, len(raw), 200)]:
+        copy = tmp_path / f"{place}"
+        copy.write_bytes(raw[:place] + bytes([raw[place] ^ int(rng.integers(1, 256))]) + raw[place + 1 :])
+        try:
+            cached = CachedScorer(Arithmetic(size=60), copy)
+            np.testing.assert_array_equal(scored(cached, queries), expected)
+            mended += cached.damaged
+        except (DataError, OSError) as error:
+            refused.append(str(error).startswith(f"cache {str(copy)!r} "))
+        copy.unlink()
+    assert all(refused)
+    assert len(refused) > 10
+    assert mended > 10
+
+
 def test_another_process_is_waited_for_and_named_in_the_end(path: Path) -> None:
     file = CacheFile(path, patience=0.2)
     holder = sqlite3.connect(path, isolation_level=None)
