@@ -169,7 +169,7 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
             seen[place] = True
             order = np.cumsum(seen)
             order -= 1
-            return order[place], pd.Index(np.flatnonzero(seen) + low)
+            return order.take(place, out=place, mode="clip"), pd.Index(np.flatnonzero(seen) + low)
     codes, uniques = pd.factorize(column)
     index = pd.Index(uniques)
     if index.dtype == object:

@@ -79,7 +79,10 @@ def maximise(
     history: list[float] = []
     converged = False
     while True:
-        step = m_step(votes.counts(truth), truth.sum(axis=0))
+        counts, n_items = votes.counts(truth), truth.sum(axis=0)
+        del truth  # the next one takes as much memory, 40 MB of a million items and five classes
+        step = m_step(counts, n_items)
+        del counts
         table = step.log_table.reshape(-1, votes.n_classes)
         truth, likelihood = votes.posterior(step.log_prevalence, table)
         history.append(likelihood + step.log_prior)

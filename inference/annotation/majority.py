@@ -38,14 +38,14 @@ def fit_majority(labels: Labels) -> AnnotationFit:
 
 def winners(truth: npt.NDArray[np.float64], seed: int = 0) -> npt.NDArray[np.int64]:
     """The most probable class of every row of `(n_items, n_classes)`, ties broken uniformly at random by the seed."""
-    best = truth.argmax(axis=1)
-    least = truth[np.arange(len(truth)), best] - _TIE
-    # Class by class: numpy's sum over a short last axis takes ten times as long.
-    close = np.zeros(len(truth), np.int64)
-    for each in truth.T:
-        close += each >= least
-    tied = np.flatnonzero(close > 1)
+    # Class by class, and products with the codes: numpy's reductions over a short last axis take three times as long.
+    top = truth[:, 0].copy()
+    for each in truth.T[1:]:
+        np.maximum(top, each, out=top)
+    first = truth >= (top - _TIE)[:, None]
+    codes = np.arange(truth.shape[1])
+    best = (first @ codes.astype(np.float64)).astype(np.int64)
+    tied = np.flatnonzero(first @ np.ones(len(codes)) > 1)
     if len(tied):
-        candidates = truth[tied] >= least[tied, None]
-        best[tied] = (generator(seed).random(candidates.shape) * candidates).argmax(axis=1)
+        best[tied] = (generator(seed).random((len(tied), len(codes))) * first[tied]).argmax(axis=1)
     return best

@@ -61,8 +61,11 @@ class Votes:
         column *= self.n_classes
         column += labels.label.numpy()
         row = labels.item.numpy().astype(code)
-        ones = np.ones(self.n_labels, self.dtype)
-        self.matrix = sparse.csr_array((ones, (row, column)), shape=(self.n_items, n_columns))
+        # Counted in four bytes each while both orders are in memory.
+        ones = np.ones(self.n_labels, np.int32)
+        counts = sparse.csr_array((ones, (row, column)), shape=(self.n_items, n_columns))
+        del row, column, ones
+        self.matrix = counts.astype(self.dtype)
         known = np.full(self.n_items, UNKNOWN) if labels.known is None else labels.known.numpy()
         self._golden = np.flatnonzero(known != UNKNOWN)
         # Added to a golden item's scores, it leaves the true class alone.
@@ -74,11 +77,13 @@ class Votes:
 
         An item without labels has equal shares.
         """
-        counts = self.matrix @ np.tile(np.eye(self.n_classes, dtype=self.dtype), (self.n_workers, 1))
-        total = counts.sum(axis=1, keepdims=True)
-        shares = np.where(total > 0, counts, 1.0) / np.where(total > 0, total, self.n_classes)
+        shares = self.matrix @ np.tile(np.eye(self.n_classes, dtype=self.dtype), (self.n_workers, 1))
+        total = shares @ np.ones(self.n_classes, self.dtype)
+        shares[total == 0] = 1.0
+        total[total == 0] = self.n_classes
+        shares /= total[:, None]
         shares[self._golden] = self._barrier == 0.0
-        return shares.astype(self.dtype, copy=False)
+        return shares
 
     def posterior(self, log_prevalence: FloatArray, log_table: FloatArray) -> tuple[FloatArray, float]:
         """The E-step: truth of every item given the parameters, and the log likelihood with the truth summed out.
