@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,15 @@ import torch
 
 from .errors import DataError
 from .fitted import Fitted
-from .inference.generate import decisions
+from .inference.generate import decisions, shares
 from .inference.program import everybody_meets_everything, run_crowd, tells_the_story
 from .models.batch import Batch
 from .models.belief import ParticipantView
 from .models.encoder import ProblemView
 from .recruit import Recruits
+from .references import References
 from .tables import shown
+from .twins import all_known, twins_of
 
 
 def frame_of(fitted: Fitted, problems: pd.DataFrame | Iterable[object] | None) -> pd.DataFrame:
@@ -123,7 +125,7 @@ def answers_of(
     fitted, recruits, asked
         Who answers what.
     expected, y_ref
-        As in `inference.decisions`, for models that keep the joint model's `crowd`.
+        As in `inference.decisions`; a model that overrides `crowd` reads no `expected`.
 
     Returns
     -------
@@ -134,8 +136,17 @@ def answers_of(
         reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
         drawn = decisions(fitted.model, asked.view, people_of(fitted, recruits), expected=expected, reference=reference)
     else:
-        drawn = torch.cat([run_crowd(fitted.model, batch) for batch in _batches(fitted, recruits, asked)], dim=1)
+        drawn = torch.cat([run_crowd(fitted.model, batch) for batch in _batches(fitted, recruits, asked, y_ref)], dim=1)
     return drawn.cpu().numpy().astype(np.float32)
+
+
+def shares_of(
+    fitted: Fitted, recruits: Recruits, asked: Asked, y_ref: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float64]:
+    """Share of each answer among these people if they answered infinitely often, shape `(n_problems, n_levels)`."""
+    reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
+    found = shares(fitted.model, asked.view, people_of(fitted, recruits), reference)
+    return found.cpu().numpy().astype(np.float64)
 
 
 def learned_participation(fitted: Fitted, recruits: Recruits, asked: Asked) -> npt.NDArray[np.float64]:
@@ -151,9 +162,36 @@ def learned_participation(fitted: Fitted, recruits: Recruits, asked: Asked) -> n
     return probs
 
 
-def _batches(fitted: Fitted, recruits: Recruits, asked: Asked) -> list[Batch]:
+def twin_references(
+    fitted: Fitted, recruits: Recruits, asked: Asked, references: References | None
+) -> npt.NDArray[np.float32] | None:
+    """y_ref of every recruit's own twin, `(n_participants, n_problems, ...)`; None where the model knows no twins.
+
+    Raises
+    ------
+    MissingReferenceError
+        When a recruit has no twin, or it did not answer.
+    """
+    people = recruits.frame.index if recruits.rows is None else fitted.profiles.index
+    found = twins_of(fitted, people, asked.frame, references)
+    if found is None:
+        return None
+    rows = np.arange(recruits.n) if recruits.rows is None else recruits.rows
+    pairs = (rows[:, None] if rows.ndim == 1 else rows, np.arange(asked.n))
+    met = np.zeros(found.shape[:2], dtype=bool)
+    met[pairs] = True
+    return all_known(found, people, asked.frame.index, met)[pairs]
+
+
+def _batches(
+    fitted: Fitted, recruits: Recruits, asked: Asked, y_ref: npt.NDArray[np.float32] | None = None
+) -> list[Batch]:
     """All problems with their people: one batch, or one a problem where each has fresh people."""
     profile = torch.as_tensor(recruits.profile).to(fitted.device)
+    twins = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
     if profile.ndim == 2:
-        return [asked.batch(profile)]
-    return [asked.only(place).batch(profile[:, place]) for place in range(asked.n)]
+        return [replace(asked.batch(profile), twins=twins)]
+    return [
+        replace(asked.only(k).batch(profile[:, k]), twins=None if twins is None else twins[:, [k]])
+        for k in range(asked.n)
+    ]

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .asking import Asked, frame_of
+from .asking import Asked, frame_of, twin_references
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
+from .recruit import Recruits
 from .tables import shown
 from .waves import joined, people_of_wave, wave_of
 
@@ -185,8 +186,9 @@ class ConditionedPeople:
             }
         )
         tails = np.array([(1 - coverage) / 2, 0.5, (1 + coverage) / 2])
+        told = self._twins(asked, references)
         with seeded(self.seed, self.model.device):
-            return frame.assign(**self._predicted(asked, tails))
+            return frame.assign(**self._predicted(asked, told, tails))
 
     def generate(
         self,
@@ -211,9 +213,10 @@ class ConditionedPeople:
         from .inference.runtime import seeded
 
         asked, program = self.model._asked(problems, references), self.model.model
+        told = self._twins(asked, references)
         with seeded(seed, self.model.device):
             people = program.participants(self.profile, self.draws.resampled(1)[0])
-            matrix = _numbers(decisions(program, asked.view, people))
+            matrix = _numbers(decisions(program, asked.view, people, reference=told))
         if keep:
             given = self._matrix(asked.frame.index)
             matrix = np.where(np.isnan(given), matrix, given)
@@ -311,11 +314,12 @@ class ConditionedPeople:
         with seeded(self.seed, self.model.device):
             return self.draws.resampled(min(_PREDICTING, self.n_draws) if self.draws.eps.shape[2] else 1)
 
-    def _predicted(self, asked: Asked, tails: FloatArray) -> dict[str, npt.NDArray[Any]]:
+    def _predicted(self, asked: Asked, told: torch.Tensor | None, tails: FloatArray) -> dict[str, npt.NDArray[Any]]:
         """Columns of `predict`; the caller seeds."""
         from .inference.conditioning import answers_of_all
 
-        answers, scale = answers_of_all(self.model.model, asked.view, self.profile, self._eps), self.data.scale
+        answers = answers_of_all(self.model.model, asked.view, self.profile, self._eps, told)
+        scale = self.data.scale
         if isinstance(scale, Continuous):
             return _of_draws(answers, tails)
         parts = [(each.mean if each.event_shape else each.probs).mean(0) for each in answers]
@@ -331,6 +335,16 @@ class ConditionedPeople:
         at = (probs.cumsum(1)[:, None] < tails[:, None] - 1e-6).sum(-1).clip(max=scale.n_levels - 1)
         low, median, high = scale.values[at].T
         return {"mean": mean, "sd": sd, "median": median, "low": low, "high": high, **levels}
+
+    def _twins(self, asked: Asked, references: References | None) -> torch.Tensor | None:
+        """What each one's own twin answers, where people have any."""
+        import torch
+
+        people = Recruits(self.participants, _numbers(self.profile).astype(np.float32))
+        found = twin_references(
+            self.model._state(), people, asked, self.references if references is None else references
+        )
+        return None if found is None else torch.as_tensor(found).to(self.profile.device)
 
     def _matrix(self, problems: pd.Index) -> FloatArray:
         """The answers that were conditioned on, as codes, `(n_participants, n_problems, ...)`, NaN elsewhere."""

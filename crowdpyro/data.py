@@ -200,6 +200,12 @@ class CrowdData:
         matrix[self.participant_code, self.problem_code] = self.response
         return matrix
 
+    def answered(self) -> npt.NDArray[np.bool_]:
+        """Who answered what, shape `(n_participants, n_problems)`."""
+        answered = np.zeros((self.n_participants, self.n_problems), dtype=bool)
+        answered[self.participant_code, self.problem_code] = True
+        return answered
+
     def counts(self) -> FloatArray:
         """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points."""
         if isinstance(self.scale, Continuous):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .asking import Asked, answers_of, frame_of, learned_participation, people_of
+from .asking import Asked, answers_of, frame_of, learned_participation, shares_of, twin_references
 from .checkpoint import Checkpoint, fingerprint
 from .config import CrowdConfig
 from .crowd import Crowd
@@ -30,6 +30,7 @@ from .profiles import ProfileEncoder
 from .recruit import attendance, probabilities, recruit
 from .reference_draws import ReferenceUse, drawn_reference
 from .references import References
+from .twins import all_known, has_twins, told_by_twins, twins_of
 
 if TYPE_CHECKING:
     from pyro.infer import ELBO
@@ -170,12 +171,16 @@ class CrowdLLM:
         profiles = data.participants if self.config.use_profile else data.participants.iloc[:, :0]
         encoder = ProfileEncoder.fit(profiles)
         covariates, reference = features.transform(data.problems, references)
+        twins = None
+        if references is not None and has_twins(references):
+            twins = told_by_twins(references, data.participants.index, data.problems.index, data.scale)
+            all_known(twins, data.participants.index, data.problems.index, data.answered())
         with seeded(seed, self.device):
             fitted = build(data, features, encoder, profiles, covariates, reference, self.config, self.parts)
-            fitted.made_from = made_from
+            fitted.made_from, fitted.twins = made_from, twins
             fitted.to(self.device)
             all_meetings = getattr(fitted.model, "learns_participation", False)
-            batch = fitted.batch(data, covariates, reference, all_meetings).to(self.device)
+            batch = fitted.batch(data, covariates, reference, all_meetings, twins).to(self.device)
             train, valid = hold_out(batch, self.config.holdout, self.config.holdout_size, seed)
             with self._bar() as report, nullcontext() if keeper is None else keeper.interruptible():
                 fitted.history = fit(
@@ -210,8 +215,6 @@ class CrowdLLM:
             return None
         if references.scale != scale:
             raise DataError(f"references are on {references.scale}, the answers on {scale}; put them on one scale.")
-        if any(source.kind == "participant" for source in references):
-            raise ModelError("references by participant are not fitted yet; give references by problem or persona.")
         return references.select(problems.index).fill("error")
 
     @contextmanager
@@ -344,7 +347,11 @@ class CrowdLLM:
         asked = self._asked(problems, references)
         rng = generator(seed)
         recruits = recruit(fitted, participants, rng, None if crossed else asked.n)
-        y_ref = drawn_reference(references, reference, asked.frame.index, recruits.n, fitted.scale, rng)
+        y_ref = twin_references(fitted, recruits, asked, references)
+        if y_ref is None:
+            y_ref = drawn_reference(references, reference, asked.frame.index, recruits.n, fitted.scale, rng)
+        elif reference != "expected":
+            raise ModelError(f"reference={reference!r}: these people have twins, one a person; give 'expected'.")
         if not tells_the_story(fitted.model) and (decision, reference) != ("draw", "expected"):
             raise ModelError(
                 f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` or `eps_dist` is run "
@@ -387,7 +394,6 @@ class CrowdLLM:
             Shape `(n_problems, n_levels)`, discrete scales only; of a model that overrides `crowd` or `eps_dist`,
             counted in one crowd of these participants.
         """
-        from .inference.generate import shares
         from .inference.program import tells_the_story
         from .inference.runtime import seeded
 
@@ -397,9 +403,9 @@ class CrowdLLM:
             return self.generate(participants, problems, references, participation=1.0, seed=seed).shares()
         asked = self._asked(problems, references)
         recruits = recruit(self._state(), participants, generator(seed))
+        y_ref = twin_references(self._state(), recruits, asked, references)
         with seeded(seed, self.device):
-            result = shares(self._state().model, asked.view, people_of(self._state(), recruits))
-        return result.cpu().numpy().astype(np.float64)
+            return shares_of(self._state(), recruits, asked, y_ref)
 
     def log_score(
         self, data: CrowdData, references: References | None = None, *, n_draws: int = 128, seed: int = 0
@@ -507,7 +513,11 @@ class CrowdLLM:
             Of problems that are not of training.
         """
         covariates, reference = self._covariates(data.problems, references)
-        return self._state().batch(data, covariates, reference).to(self.device)
+        people = data.participants.index
+        twins = twins_of(self._state(), people, data.problems, references)
+        if twins is not None:
+            all_known(twins, people, data.problems.index, data.answered())
+        return self._state().batch(data, covariates, reference, twins=twins).to(self.device)
 
     def _asked(self, problems: pd.DataFrame | Iterable[object] | None, references: References | None) -> Asked:
         """Problems as the model sees them."""

@@ -74,7 +74,7 @@ class ProblemFeatures:
         elif isinstance(scale, Ballot):
             # As if one more ballot had been spread evenly; of approvals, one for and one against.
             votes = response.sum(axis=0) + (1.0 if scale.total is None else scale.total / scale.n_levels)
-            fallback = _log_weights(votes / (len(response) + 2.0 if scale.total is None else votes.sum()), scale)
+            fallback = log_weights(votes / (len(response) + 2.0 if scale.total is None else votes.sum()), scale)
         else:
             fallback = np.array(np.mean(np.asarray(scale.decode(response), dtype=float)))
         names = () if references is None else references.names
@@ -100,7 +100,7 @@ class ProblemFeatures:
         if references is None:
             return np.broadcast_to(self.fallback, (n_problems, *self.fallback.shape)).copy()
         if isinstance(self.scale, Categorical | Ballot):
-            return _log_weights(np.mean([source.base() for source in references], axis=0), self.scale)
+            return log_weights(np.mean([source.base() for source in references], axis=0), self.scale)
         return references.expected()
 
     def _check(self, references: References | None, problems: pd.DataFrame) -> References | None:
@@ -142,7 +142,7 @@ class ProblemFeatures:
         return cls(scale, tuple(settings["sources"]), arrays["centre"], settings["norm"], text, arrays["fallback"])
 
 
-def _log_weights(probs: FloatArray, scale: Scale) -> FloatArray:
+def log_weights(probs: FloatArray, scale: Scale) -> FloatArray:
     """Log probabilities of the options; of approvals, which exclude each other in nothing, log odds."""
     if isinstance(scale, Ballot) and scale.rule == "approval":
         probs = probs.clip(_FLOOR, 1 - _FLOOR)

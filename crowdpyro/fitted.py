@@ -37,6 +37,7 @@ class Fitted:
     spread: float
     model: Any
     guide: Any
+    twins: npt.NDArray[np.float32] | None = None
     history: FitHistory = field(default_factory=FitHistory)
     made_from: dict[str, str] = field(default_factory=dict)
 
@@ -63,10 +64,12 @@ class Fitted:
         covariates: npt.NDArray[np.float32],
         reference: npt.NDArray[np.float32],
         all_meetings: bool = False,
+        twins: npt.NDArray[np.float32] | None = None,
     ) -> Batch:
         """All answers of a data set; problems of training are known by their row.
 
         With `all_meetings`, every participant meets every problem, and those that came to no answer are listed too.
+        Where a pair without an answer has no twin's either, the problem's reference stands in.
         """
         import torch
 
@@ -76,6 +79,8 @@ class Fitted:
         took_part = None
         if all_meetings:
             person, problem, response, took_part = _meetings(data)
+        if twins is not None:
+            twins = np.where(np.isnan(twins), reference, twins)
         return Batch(
             features=torch.as_tensor(covariates),
             known=torch.as_tensor(self.rows(data.problems)),
@@ -88,6 +93,7 @@ class Fitted:
             participation=torch.ones(()),
             population=data.n_participants,
             took_part=None if took_part is None else torch.as_tensor(took_part),
+            twins=None if twins is None else torch.as_tensor(twins),
         )
 
 

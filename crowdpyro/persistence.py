@@ -45,6 +45,8 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
     # Not ascontiguousarray, which makes a number an array of one.
     tensors = {f"features.{name}": np.asarray(value, order="C") for name, value in arrays.items()}
     tensors |= {"covariates": fitted.covariates, "reference": fitted.reference}
+    if fitted.twins is not None:
+        tensors["twins"] = fitted.twins
     for part in ("model", "guide"):
         for name, value in getattr(fitted, part).state_dict().items():
             tensors[f"{part}.{name}"] = np.asarray(value.detach().cpu().numpy(), order="C")
@@ -179,6 +181,7 @@ def _rebuilt(
         spread=saved["spread"],
         model=model,
         guide=guide,
+        twins=tensors.get("twins"),
         history=history,
         made_from=saved["made_from"],
     )

@@ -28,10 +28,13 @@ class Recruits:
         Their profiles; without columns where a row is a slot that fresh people fill problem by problem.
     profile
         Encoded, shape `(n, n_columns)` or, for fresh people, `(n, n_problems, n_columns)`.
+    rows
+        Who of training's people they are, shape `(n,)` or `(n, n_problems)`; None for people of a frame.
     """
 
     frame: pd.DataFrame
     profile: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64] | None = None
 
     @property
     def n(self) -> int:
@@ -68,8 +71,9 @@ def recruit(
     index = pd.RangeIndex(participants, name="participant")
     if n_problems is None:
         rows = rng.integers(len(pool), size=participants)
-        return Recruits(fitted.profiles.iloc[rows].set_axis(index), pool[rows])
-    return Recruits(pd.DataFrame(index=index), pool[rng.integers(len(pool), size=(participants, n_problems))])
+        return Recruits(fitted.profiles.iloc[rows].set_axis(index), pool[rows], rows)
+    rows = rng.integers(len(pool), size=(participants, n_problems))
+    return Recruits(pd.DataFrame(index=index), pool[rows], rows)
 
 
 def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -> Recruits:

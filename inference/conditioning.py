@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -208,7 +208,9 @@ def transforms(model: JointModel, batch: Batch, draws: PersonDraws, *, seed: int
 
 
 @torch.no_grad()
-def answers_of_all(model: JointModel, x: ProblemView, profile: Tensor, eps: Tensor) -> Iterator[TorchDistribution]:
+def answers_of_all(
+    model: JointModel, x: ProblemView, profile: Tensor, eps: Tensor, reference: Tensor | None = None
+) -> Iterator[TorchDistribution]:
     """Distributions of people's answers to problems, delta integrated out, block of people by block.
 
     Parameters
@@ -219,6 +221,8 @@ def answers_of_all(model: JointModel, x: ProblemView, profile: Tensor, eps: Tens
         Problems, one row each.
     profile, eps
         People, shapes `(n_participants, n_profile)` and `(n_draws, n_participants, n_eps)`.
+    reference
+        As in `decisions`.
 
     Yields
     ------
@@ -226,8 +230,9 @@ def answers_of_all(model: JointModel, x: ProblemView, profile: Tensor, eps: Tens
         Batch shape `(n_draws, n_block, n_problems)`.
     """
     size = max(1, _CELLS // (len(eps) * len(x.table) * model.blender.n_belief))
-    view = x.crossed()
+    crossed = x.crossed()
     for rows in torch.arange(len(profile), device=profile.device).split(size):
+        view = crossed if reference is None else replace(crossed, reference=reference[rows])
         z = model.participants(profile[rows], eps[:, rows]).crossed()
         # One draw of a belief without a closed form: the draws of eps average over it as well.
         with belief_draws(model, 1):

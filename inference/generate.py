@@ -72,8 +72,13 @@ def decisions(
 
 
 @torch.no_grad()
-def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
+def shares(model: JointModel, x: ProblemView, z: ParticipantView, reference: Tensor | None = None) -> Tensor:
     """Share of each answer in an infinitely repeated crowd: probabilities averaged over the participants.
+
+    Parameters
+    ----------
+    model, x, z, reference
+        As in `decisions`, a row of z a participant.
 
     Returns
     -------
@@ -83,9 +88,11 @@ def shares(model: JointModel, x: ProblemView, z: ParticipantView) -> Tensor:
     n_people, rows = len(z.hidden), _rows(model, x)
     if not n_people:
         raise ModelError("z holds no participant to average over; give at least one.")
-    view, parts = x.crossed(), []
+    crossed, parts = x.crossed(), []
     for start in range(0, n_people, rows):
-        people = z.people(torch.arange(start, min(start + rows, n_people), device=x.table.device)).crossed()
+        chosen = torch.arange(start, min(start + rows, n_people), device=x.table.device)
+        people = z.people(chosen).crossed()
+        view = crossed if reference is None else replace(crossed, reference=reference[chosen])
         answer = model.answer_dist(model.belief_dist(view, people), view, people)
         parts.append((answer.mean if answer.event_shape else answer.probs).sum(0))
     return torch.stack(parts).sum(0) / n_people

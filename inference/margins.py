@@ -14,7 +14,7 @@ spread as well would weaken the dependence: correlations of simulated people of 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyro
 import torch
@@ -78,10 +78,13 @@ class Margins:
         with torch.no_grad():
             people = _by_leaning(model.participants(batch.profile, None).shift)[place]
             self.people = model.participants(batch.profile[people], draws[:, 1:]).crossed()
+        self.twins = None if batch.twins is None else batch.twins[people]
 
     def log_likelihood(self, cells: Cells) -> Tensor:
         """Mean log probability of the counted answers, in nats per answer, shape `()`."""
         x = self.model.problems(self.batch).at(cells.problem).crossed()
+        if self.twins is not None:
+            x = replace(x, reference=self.twins[:, cells.problem])
         # Of a belief without a closed form, one draw a person and cell: the average over people stands for both.
         with belief_draws(self.model, 1):
             answer = self.model.answer_dist(self.model.belief_dist(x, self.people), x, self.people)

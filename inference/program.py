@@ -66,6 +66,7 @@ def everybody_meets_everything(batch: Batch) -> Iterator[Batch]:
             batch,
             profile=batch.profile[rows],
             rows=place,
+            twins=None if batch.twins is None else batch.twins[rows],
             participant=place.repeat_interleave(n_problems),
             problem=torch.arange(n_problems, device=device).repeat(len(rows)),
             response=None,

@@ -60,7 +60,7 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
         return LogScore(float(joint[answered].sum() / n), float(single.sum() / n))
     n_draws = n_draws if model.n_eps else 1
     draws = normal_draws(n_draws, model.n_eps, seed).to(batch.profile)
-    x = model.problems(batch).at(batch.problem)
+    x = model.met(batch)
     joint = batch.profile.new_zeros(n_draws, batch.n_participants)
     single = batch.profile.new_full((batch.n_answers,), -math.inf)
     for s, eps in enumerate(draws):

@@ -47,6 +47,9 @@ class Batch:
     took_part
         Which of the meetings listed came to an answer, bool, shape `(n_answers,)`; `response` holds any number where
         none did. A learned participation model needs the others too. None where every meeting listed did.
+    twins
+        The LLM's answer in the role of each participant, in the place of `reference`, shape
+        `(n_participants, n_problems)`, of options one more axis; None where everybody has the same.
     """
 
     features: Tensor
@@ -61,6 +64,7 @@ class Batch:
     population: int
     met: ProblemView | None = None
     took_part: Tensor | None = None
+    twins: Tensor | None = None
 
     @property
     def n_participants(self) -> int:
@@ -110,7 +114,8 @@ class Batch:
         # Place of each answer within its participant, then in the whole batch.
         within = torch.arange(len(participant), device=chosen.device) - (count.cumsum(0) - count)[participant]
         kept = order[start[chosen][participant] + within]
-        batch = replace(self, profile=self.profile[chosen], rows=self.rows[chosen])
+        twins = None if self.twins is None else self.twins[chosen]
+        batch = replace(self, profile=self.profile[chosen], rows=self.rows[chosen], twins=twins)
         return replace(batch.meetings(kept), participant=participant)
 
     def meetings(self, chosen: Tensor) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import pyro
 import pyro.distributions as dist
@@ -164,7 +165,10 @@ class JointModel(PyroModule):
 
     def met(self, batch: Batch) -> ProblemView:
         """g_x of each answer's problem, one row an answer; what the batch remembers of it where it does."""
-        return self.problems(batch).at(batch.problem) if batch.met is None else batch.met
+        if batch.met is not None:
+            return batch.met
+        view = self.problems(batch).at(batch.problem)
+        return view if batch.twins is None else replace(view, reference=batch.twins[batch.participant, batch.problem])
 
     def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
         """g_z: participants with their noise (None for 0), one row a participant."""
