@@ -1,4 +1,4 @@
-"""Intervals from people and a `CrowdLLM` that is fitted to those same people, cross-fitted by participant.
+"""Intervals from people and a `CrowdLLM`: of those same people, cross-fitted by participant, or of others.
 
 Each person's twin answers by the model that was fitted without them, from their profile and with eps from its prior;
 the crowd answers by the average of the fold models. Both are means of equally many draws, so that they differ in
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from .errors import DataError, ModelError
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
-from .tables import shown
+from .tables import rows_of, shown
 from .theory.cross_fit import person_folds
 from .theory.interval import crowd_interval
 from .theory.interval_options import Alternative, Method
@@ -28,6 +28,7 @@ from .theory.interval_result import CrowdInterval
 from .theory.pooled import pooled_interval
 
 if TYPE_CHECKING:
+    from .crowd import Crowd
     from .estimator import CrowdLLM
     from .references import References
 
@@ -90,7 +91,9 @@ def model_interval(
         For references by participant.
     """
     data, references = _referred(model, data, references)
-    _check(data, shares, pooled, n_draws)
+    _check(data, shares, pooled)
+    if n_draws < 1:
+        raise DataError(f"n_draws={n_draws}: give at least one.")
     y, twins, crowd = cross_fitted_answers(
         model, data, references, population=population, k=k, n_draws=n_draws, shares=shares, seed=seed
     )
@@ -99,10 +102,6 @@ def model_interval(
         return pooled_interval(
             y, twins, crowd, alpha, method=method, alternative=alternative, overlap=overlap, weights=weights
         )
-    labels: tuple[pd.Index, ...] = (data.problems.index,)
-    if y.ndim > 2:
-        options = data.scale.options if isinstance(data.scale, Ballot) else data.scale.labels  # type: ignore[union-attr]
-        labels = (data.problems.index, pd.Index(options, name="option"))
     return crowd_interval(
         y,
         twins,
@@ -114,8 +113,66 @@ def model_interval(
         weights=weights,
         missing="omit",
         simultaneous=simultaneous,
-        labels=labels,
+        labels=_labels(data, y),
     )
+
+
+def interval_from_crowds(
+    data: CrowdData,
+    twins: Crowd,
+    crowd: Crowd,
+    alpha: float = 0.05,
+    *,
+    shares: bool = False,
+    pooled: bool = False,
+    **options: Any,
+) -> CrowdInterval:
+    """Confidence intervals from people, a crowd of their twins and another crowd, both generated alike.
+
+    Parameters
+    ----------
+    data
+        The people's answers, to which the model of the twins was not fitted.
+    twins
+        `model.generate(data.participants, ...)`: of each person, by profile.
+    crowd
+        Of the same model, with the same `decision` and `reference`.
+    alpha
+        Chance that an interval misses.
+    shares, pooled
+        As in `model_interval`; pooled, members of a crowd with `crossed=False` are each their own.
+    **options
+        Anything else of `theory.crowd_interval`, or of `theory.pooled_interval`.
+
+    Raises
+    ------
+    DataError
+        When the two crowds were made in different ways, or lack a person or a problem.
+    """
+    _check(data, shares, pooled)
+    for name in ("scale", "decision", "reference", "n_draws"):
+        found = [each.dataset.attrs.get(name) for each in (twins, crowd)]
+        if found[0] != found[1]:
+            raise DataError(
+                f"{name}: twins have {found[0]!r}, the crowd {found[1]!r}, and their means differ for that alone; "
+                "generate both alike."
+            )
+    if twins.scale != data.scale:
+        raise DataError(f"data is on {data.scale}, the crowds on {twins.scale}; put them on one scale.")
+    people = pd.Index(twins.dataset["participant"].to_numpy())
+    own = rows_of(data.participants.index, people, "participant of twins")
+    mine, theirs = (
+        each.codes()[:, rows_of(data.problems.index, each.problems, "problem of the crowd")] for each in (twins, crowd)
+    )
+    expected = twins.dataset.attrs.get("decision") == "expected"
+    if shares and expected:
+        raise DataError("shares=True: expected answers are no options; generate both with decision='draw'.")
+    y = _numbers(data.matrix(), data, shares)
+    twin, members = (each if expected else _numbers(each, data, shares) for each in (mine[own], theirs))
+    if pooled:
+        crossed = bool(crowd.dataset.attrs.get("crossed", 1))
+        return pooled_interval(y, twin, members, alpha, crossed=crossed, **options)
+    return crowd_interval(y, twin, members, alpha, missing="omit", labels=_labels(data, y), **options)
 
 
 def cross_fitted_answers(
@@ -176,7 +233,15 @@ def _referred(model: CrowdLLM, data: CrowdData, references: References | None) -
     return data, references
 
 
-def _check(data: CrowdData, shares: bool, pooled: bool, n_draws: int) -> None:
+def _labels(data: CrowdData, y: FloatArray) -> tuple[pd.Index, ...]:
+    """Ids of the problems, and of the options where there are any."""
+    if y.ndim == 2:
+        return (data.problems.index,)
+    options = data.scale.options if isinstance(data.scale, Ballot) else data.scale.labels  # type: ignore[union-attr]
+    return data.problems.index, pd.Index(options, name="option")
+
+
+def _check(data: CrowdData, shares: bool, pooled: bool) -> None:
     """Refuse what has no mean, or too few answers."""
     scale = data.scale
     if isinstance(scale, Categorical) and not shares:
@@ -186,8 +251,6 @@ def _check(data: CrowdData, shares: bool, pooled: bool, n_draws: int) -> None:
         raise DataError(f"shares=True on {scale}: {kind}; leave it out.")
     if pooled and (shares or isinstance(scale, Ballot)):
         raise DataError("pooled=True takes one number an answer; options are intervals of their own: leave it out.")
-    if n_draws < 1:
-        raise DataError(f"n_draws={n_draws}: give at least one.")
     answered = np.bincount(data.problem_code, minlength=data.n_problems)
     if not pooled and (answered < 2).any():
         short = data.problems.index[int(answered.argmin())]

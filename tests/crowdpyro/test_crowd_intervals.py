@@ -20,7 +20,8 @@ from crowdpyro import (
     References,
     parse_scale,
 )
-from crowdpyro.crowd_intervals import mean_answers, training_part
+from crowdpyro.crowd_intervals import interval_from_crowds, mean_answers, training_part
+from crowdpyro.theory import crowd_interval
 from crowdpyro.theory.cross_fit import person_folds
 
 QUICK = FitConfig(epochs=4, margin_steps=5, every=2)
@@ -266,3 +267,46 @@ def test_references_by_participant_are_refused():
     references = References.from_frame(pd.DataFrame(rows), scale=Ordinal.range(1, 5))
     with pytest.raises(ModelError, match="references by participant: a crowd has none"):
         quick().interval(people(), references, k=2)
+
+
+# -- from crowds that were generated ---------------------------------------------------------------------------------
+
+
+def test_crowds_give_the_intervals_of_their_matrices():
+    data, other = people(12, seed=1), people(20)
+    model = quick().fit(other, seed=0)
+    twins, crowd = model.generate(data.participants, seed=1), model.generate(50, seed=2)
+    y = data.matrix() + 1
+    found = interval_from_crowds(data, twins, crowd, 0.1, method="power_tuned")
+    expected = crowd_interval(y, twins.values(), crowd.values(), 0.1, method="power_tuned")
+    np.testing.assert_allclose(found.low, expected.low, rtol=1e-12)
+    # Rows are matched by name.
+    order = np.random.default_rng(0).permutation(12)
+    swapped = data.select(participants=data.participants.index[order], problems=["q2", "q0"])
+    again = interval_from_crowds(swapped, twins, crowd, 0.1, method="power_tuned")
+    np.testing.assert_allclose(again.low, found.low[[2, 0]], rtol=1e-9)
+    mean = interval_from_crowds(
+        data, model.generate(data.participants, decision="expected"), model.generate(50, decision="expected")
+    )
+    assert list(mean.to_frame().index) == ["q0", "q1", "q2"]
+    assert ((mean.estimate > 1) & (mean.estimate < 5)).all()
+    shares = interval_from_crowds(data, twins, crowd, shares=True)
+    np.testing.assert_allclose(shares.human_only.estimate * 12, data.counts(), atol=1e-9)
+    fresh = model.generate(50, crossed=False, seed=2)
+    pooled = [interval_from_crowds(data, twins, each, pooled=True) for each in (crowd, fresh)]
+    assert pooled[1].parts["crowd"] == pytest.approx(fresh.values().var(ddof=1) / 150, rel=1e-9)
+    own = crowd.values().mean(axis=1)
+    assert pooled[0].parts["crowd"] == pytest.approx(own.var(ddof=1) / 50, rel=1e-9)
+
+
+def test_crowds_made_in_different_ways_are_refused():
+    data = people(12)
+    model = quick().fit(people(20, seed=1), seed=0)
+    twins = model.generate(data.participants)
+    with pytest.raises(DataError, match="decision: twins have 'draw', the crowd 'expected'"):
+        interval_from_crowds(data, twins, model.generate(20, decision="expected"))
+    with pytest.raises(DataError, match="participant of twins 0 "):
+        interval_from_crowds(data, model.generate(data.participants[1:]), model.generate(20))
+    both = [model.generate(each, decision="expected") for each in (data.participants, 20)]
+    with pytest.raises(DataError, match="expected answers are no options"):
+        interval_from_crowds(data, *both, shares=True)
