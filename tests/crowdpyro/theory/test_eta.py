@@ -48,7 +48,7 @@ def test_majorities_are_those_of_every_sequence_of_draws(n_options: int, n_draws
 
 
 def test_majorities_of_many_draws_and_of_sure_options() -> None:
-    found = theory.majority_probabilities([[1, 0, 0], [0.5, 0.5, 0], [0.6, 0.4, 0]], 150)
+    found = theory.majority_probabilities([[1, 0, 0], [0.5, 0.5, 0], [0.7, 0.3, 0]], 60)
     np.testing.assert_allclose(found[:2], [[1, 0, 0], [0.5, 0.5, 0]], atol=1e-12)
     assert found[2, 0] > 0.99
     np.testing.assert_allclose(theory.majority_probabilities([P], 1), [P], atol=1e-15)

@@ -20,7 +20,7 @@ TRUE_GAP = -0.84 * 0.75 + 0.0225
 
 
 def test_the_gap_is_unbiased_whatever_the_noise_of_people() -> None:
-    people, crowd, llm = problems(np.random.default_rng(0), 400_000)
+    people, crowd, llm = problems(np.random.default_rng(0), 40_000)
     found = theory.risk_gap_test(people, crowd, llm, n_resamples=99)
     assert abs(found.mean - TRUE_GAP) < 4 * found.se
     # Variances of crowds and decisions add on either side.

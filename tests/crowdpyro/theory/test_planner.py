@@ -19,24 +19,24 @@ def pairs(rng: np.random.Generator, n: int, rho: float, scale: float = 1.0) -> t
     [(0.8, 1.0, "power_tuned"), (0.5, 0.6, "power_tuned"), (0.9, 0.5, "power_tuned"), (0.8, 0.8, "rectified")],
 )
 def test_studies_as_planned_are_as_short_as_wanted(rho: float, scale: float, method: str) -> None:
-    """200 studies: the mean half-width has a standard error below .001, coverage of .95 one of .0154."""
+    """120 studies: the mean half-width has a standard error below .002, coverage of .95 one of .02."""
     rng = np.random.default_rng(0)
-    plan = theory.plan_sample(*pairs(rng, 20_000, rho, scale), 0.2, method=method)
+    plan = theory.plan_sample(*pairs(rng, 20_000, rho, scale), 0.3, method=method)
     assert plan.shown
     widths, covered = [], []
-    for _ in range(200):
+    for _ in range(120):
         y, twin = pairs(rng, plan.n_humans, rho, scale)
         _, crowd = pairs(rng, plan.n_virtual, rho, scale)
         found = theory.crowd_interval(y, twin, crowd, method=method)
         widths.append(float(found.half_width))
         covered.append(bool(found.low <= 3 <= found.high))
-    assert plan.half_width <= 0.2
+    assert plan.half_width <= 0.3
     assert np.mean(widths) == pytest.approx(plan.half_width, rel=0.03)
-    assert np.mean(covered) > 0.95 - 4 * 0.0154
+    assert np.mean(covered) > 0.95 - 4 * 0.02
     # Rho squared is the most that a crowd saves; less where lam is 1, or would be above it.
     lam = 1.0 if method == "rectified" else min(1.0, rho / scale)
     most = 1 - 2 * lam * rho * scale + (lam * scale) ** 2
-    assert plan.fewest_humans / plan.n_humans_only == pytest.approx(most, abs=0.03)
+    assert plan.fewest_humans / plan.n_humans_only == pytest.approx(most, abs=0.06)
     assert plan.fewest_humans <= plan.n_humans < plan.n_humans_only
 
 

@@ -131,7 +131,7 @@ def test_problems_of_one_answer_are_left_out_and_said() -> None:
 
 def test_numbers_of_a_fitted_model() -> None:
     rng = np.random.default_rng(0)
-    people, problems = 30, 12
+    people, problems = 24, 10
     truth = rng.normal(50, 10, problems)
     frame = pd.DataFrame({"participant": np.repeat(range(people), problems), "problem": list(range(problems)) * people})
     frame["response"] = truth[frame["problem"]] + rng.normal(0, 5, people * problems)
@@ -141,7 +141,7 @@ def test_numbers_of_a_fitted_model() -> None:
     drawn = pd.DataFrame({"problem": np.repeat(range(problems), 4)})
     drawn["answer"] = truth[drawn["problem"]] + 15 + rng.normal(0, 2, len(drawn))
     references = cp.References.from_frame(drawn, scale=cp.Continuous())
-    model = cp.CrowdLLM(training=cp.FitConfig(epochs=30), progress=False, n_components=0).fit(train, references)
+    model = cp.CrowdLLM(training=cp.FitConfig(epochs=15), progress=False, n_components=0).fit(train, references)
     found = theory.win_report(model, test, references, rule="mean", n_draws=4, n_twins=8)
     assert found.gap_test.better == "crowd"
     assert found.llm_error == pytest.approx(225, rel=0.3)
