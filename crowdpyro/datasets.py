@@ -1,4 +1,4 @@
-"""Real people to run on: a personality survey from PyPI, and POPQUORN from the folder `$CROWDPYRO_DATA`."""
+"""Real people: a survey from PyPI, five anaesthetists of 1979, and POPQUORN from the folder `$CROWDPYRO_DATA`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ _EDUCATION = {
     4: "college graduate",
     5: "graduate degree",
 }
+# Patients 1 to 45: three assessments by the first anaesthetist, then one by each of the other four.
+_PATIENTS = """
+1111111 3334334 1122122 2223121 2223222 2223322 1222111 3333433 2222223 2322223 4444444 2223343 1111111 2223212 1211111
+1112111 1111111 1111111 2222221 2221322 2222222 2222221 2223222 2212222 1111111 1111111 2322222 1111111 1111111 1121121
+1111111 3333233 1111111 2222222 2223232 4334343 2212232 2323233 3333432 1111111 1111111 1212111 2322222 1211111 2222222
+"""
+_ANAESTHETISTS = (1, 1, 1, 2, 3, 4, 5)
+
 # A text may lack the question's number, the blank before it or its closing parenthesis.
 _ITEM = re.compile(r"`([ACENO][1-5])`\s+(.+?)\s*(?:\(q_\d+\)?)?\s*\n\s*\n", re.DOTALL)
 
@@ -62,6 +70,29 @@ def load_personality() -> CrowdData:
         }
     ).reset_index()
     return CrowdData.from_frames(responses, problems, profiles, scale=Ordinal.range(1, 6))
+
+
+def load_anaesthetists() -> pd.DataFrame:
+    """Dawid and Skene's own table: how fit 45 patients are for anaesthesia, 1 (best) to 4, assessed by five people.
+
+    The first of them assessed every patient three times, from the same form. Nobody knows the truth.
+
+    Returns
+    -------
+    DataFrame
+        Columns `problem` (patient), `participant`, `response`; 315 rows, for `crowdpyro.aggregate`.
+
+    References
+    ----------
+    A. P. Dawid, A. M. Skene (1979), Maximum likelihood estimation of observer error-rates using the EM algorithm,
+    Applied Statistics 28, Table 1.
+    """
+    rows = [
+        (patient, person, int(grade))
+        for patient, grades in enumerate(_PATIENTS.split(), 1)
+        for person, grade in zip(_ANAESTHETISTS, grades, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["problem", "participant", "response"])
 
 
 def load_offensiveness(folder: str | Path | None = None) -> tuple[CrowdData, References]:

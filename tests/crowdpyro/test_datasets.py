@@ -7,7 +7,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from crowdpyro import DataError, Ordinal, datasets
+from crowdpyro import DataError, Ordinal, aggregate, datasets
+from crowdpyro.models.annotation import DawidSkene
 
 
 def test_the_survey_has_2800_people_and_25_texts():
@@ -55,3 +56,16 @@ def test_an_absent_folder_is_named(tmp_path, monkeypatch):
         datasets.load_offensiveness()
     with pytest.raises(DataError, match="does not exist"):
         datasets.load_offensiveness(tmp_path)
+
+
+def test_the_anaesthetists_are_those_of_1979():
+    table = datasets.load_anaesthetists()
+    assert len(table) == 315
+    assert table.groupby("participant").size().to_dict() == {1: 135, 2: 45, 3: 45, 4: 45, 5: 45}
+    flat = DawidSkene(prevalence=1.0, diagonal=1.0, off_diagonal=1.0)
+    found = aggregate(table, flat, tol=1e-12)
+    # As printed by Dawid and Skene: shares of the classes, and what the first anaesthetist says of classes 1 to 3.
+    np.testing.assert_array_equal(found.fit.params["prevalence"].numpy().round(2), [0.40, 0.42, 0.11, 0.07])
+    np.testing.assert_array_equal(
+        found.confusion[0, :3].round(2), [[0.89, 0.11, 0, 0], [0.07, 0.88, 0.05, 0], [0, 0.34, 0.66, 0]]
+    )
