@@ -18,6 +18,7 @@ from .conditioning import ConditionedPeople
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
+from .dimension import choose_n_eps
 from .errors import CrowdPyroError, DataError, MissingReferenceError, ModelError
 from .estimator import CrowdLLM
 from .inference.training import FitConfig

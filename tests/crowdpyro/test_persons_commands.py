@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,8 +38,15 @@ def references(path, model, problems, seed):
 
 
 @pytest.fixture
-def files(tmp_path, command):
+def files(tmp_path, fitted):
+    """A folder of one's own with what `fitted` made."""
+    return Path(shutil.copytree(fitted, tmp_path / "files"))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
     """A run of thirty people and four problems, twenty others, and another LLM's answers."""
+    tmp_path = tmp_path_factory.mktemp("persons")
     rng = np.random.default_rng(0)
     trait = rng.normal(size=50)
     answers = pd.DataFrame(
@@ -61,11 +70,13 @@ def files(tmp_path, command):
     references(tmp_path / "one.csv", "one", list("abcd"), 1)
     references(tmp_path / "two.csv", "two", list("abcd"), 2)
     references(tmp_path / "new_one.csv", "one", list("ef"), 3)
-    code, _, error = command(
-        "fit", tmp_path / "answers.csv", "--problems", tmp_path / "problems.csv", "--scale", "1:5", *SMALL,
-        "--participants", tmp_path / "people.csv", "--references", tmp_path / "one.csv", "--out", tmp_path / "RUN",
-    )  # fmt: skip
-    assert code == 0, error
+    words = ["fit", tmp_path / "answers.csv", "--problems", tmp_path / "problems.csv", "--scale", "1:5", *SMALL]
+    words += ["--participants", tmp_path / "people.csv", "--references", tmp_path / "one.csv"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["crowdpyro", *map(str, words), "--out", str(tmp_path / "RUN")])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    assert not stop.value.code
     return tmp_path
 
 

@@ -21,7 +21,7 @@ from crowdpyro import (
 )
 from crowdpyro.twins import told_by_twins
 
-N_PEOPLE, N_PROBLEMS = 80, 6
+N_PEOPLE, N_PROBLEMS = 60, 6
 SCALES = {"ordinal": Ordinal.range(1, 5), "continuous": Continuous(), "categorical": Categorical(("r", "g", "b"))}
 
 
@@ -46,7 +46,7 @@ def world(scale, seed=0, n=N_PEOPLE, first=0):
     return data, References.from_frame(frame.assign(answer=guessed), scale=scale, name="llm")
 
 
-def fit(data, references, epochs=40):
+def fit(data, references, epochs=25):
     training = FitConfig(epochs=epochs, margin_steps=30, batch_size=40, patience=epochs)
     return CrowdLLM(training=training, n_components=2, text_encoder="tfidf", n_eps=1, n_hidden=4).fit(
         data, references, seed=1

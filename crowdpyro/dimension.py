@@ -1,0 +1,90 @@
+"""How many dimensions people's noise shall have: by the joint log score of people who were not fitted to.
+
+score(k) = (1/A) sum over folds f, people i of f:  log mean_s prod_t F(y_it | eps_i^(s), v_i; theta_k fitted without f)
+
+A score of single answers cannot see how a person's answers hang together, and would choose 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from .data import CrowdData
+from .errors import DataError
+from .estimator import CrowdLLM
+from .references import References
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Cross-validated scores of candidates.
+
+    Attributes
+    ----------
+    table
+        Indexed by `n_eps`: `joint` and `single` log score, nats per answer; `difference` of the joint one from the best
+        and `se` of that, over folds.
+    best
+        The highest joint score.
+    smallest
+        The smallest dimension that is within one standard error of the best.
+    """
+
+    table: pd.DataFrame
+    best: int
+    smallest: int
+
+
+def choose_n_eps(
+    model: CrowdLLM,
+    data: CrowdData,
+    references: References | None = None,
+    candidates: Sequence[int] = (0, 1, 2, 3, 5, 8),
+    *,
+    k: int = 3,
+    n_draws: int = 256,
+    seed: int = 0,
+) -> Dimensions:
+    """Score dimensions of people's noise by cross-validation over people.
+
+    Parameters
+    ----------
+    model
+        Its settings and parts are fitted, `len(candidates) * k` times; it is left as it is.
+    data, references
+        As in `CrowdLLM.fit`.
+    candidates
+        Values of `n_eps`.
+    k
+        Folds of people.
+    n_draws
+        Draws of eps in the score.
+    seed
+        Of folds, fits and draws.
+    """
+    if not candidates or min(candidates) < 0 or len(set(candidates)) < len(candidates):
+        raise DataError(f"candidates={candidates!r}: give different dimensions of at least 0.")
+    folds = data.folds("participant", k, seed)
+    parts = model.parts
+    joint, single = np.empty((len(candidates), k)), np.empty((len(candidates), k))
+    for row, n_eps in enumerate(candidates):
+        for column, (train, test) in enumerate(folds):
+            each = CrowdLLM(replace(model.config, n_eps=n_eps), backbone=model.backbone, device=model.device)
+            each.parts, each.progress = parts, model.progress
+            score = each.fit(train, references, seed=seed).log_score(test, references, n_draws=n_draws, seed=seed)
+            joint[row, column], single[row, column] = score
+    # Folds are as good as equally large, and what they differ in is common to all candidates.
+    mean = joint.mean(axis=1)
+    best = int(mean.argmax())
+    against = joint - joint[best]
+    se = against.std(axis=1, ddof=1) / np.sqrt(k)
+    table = pd.DataFrame(
+        {"joint": mean, "single": single.mean(axis=1), "difference": against.mean(axis=1), "se": se},
+        index=pd.Index(candidates, name="n_eps"),
+    )
+    enough = [n_eps for n_eps, row in table.iterrows() if row["difference"] >= -row["se"]]
+    return Dimensions(table, int(candidates[best]), int(min(enough)))
