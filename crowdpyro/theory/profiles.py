@@ -2,8 +2,9 @@
 
 W1 of two samples of mixed traits, in one ground metric: L1 of coordinates of range 1, so that a mismatch of labels
 costs 1, and the distances of single traits add up to a lower bound. Empirical W1 is biased upwards by an amount that
-depends on n: two samples of one law of seven coordinates are .317 apart with 100 profiles each and .123 with 1,000. So
-a distance is read beside that of two halves of the real profiles at the same n, and never against another n.
+depends on n: gender, education and age of two samples of the same survey are .225 apart with 100 people each, .116 with
+400 and .074 with 1,000. So a distance is read beside that of two halves of the real profiles at the same n, and never
+against another n.
 """
 
 from __future__ import annotations
