@@ -132,7 +132,7 @@ def robust_interval(
 
     Examples
     --------
-    >>> [float(end) for end in robust_interval(-0.4, 0.4, 0.2)]
+    >>> [round(float(end), 10) for end in robust_interval(-0.4, 0.4, 0.2)]
     [-0.2, 0.2]
     """
     lower, upper, c = np.broadcast_arrays(numbers(low, "low"), numbers(high, "high"), numbers(advantage, "advantage"))
