@@ -82,7 +82,9 @@ def interrupted(tiny_folder: Path, folder: Path, kills: list[int]) -> tuple[Refe
 
 
 def check(resumed: References, calm: References, log: str, n_kills: int) -> None:
-    np.testing.assert_array_equal(resumed.source().values, calm.source().values)
+    # What is left after a kill shares other beginnings and stands in other batches: equal but for float32's rounding,
+    # which was 0 here, and 2.4e-6 at most with SmolLM2-135M and 500 comments.
+    np.testing.assert_allclose(resumed.source().values, calm.source().values, rtol=0, atol=1e-6)
     assert resumed.source().values.shape == (N, 1, 5)
     sizes, names = zip(*(line.split(" ", 1) for line in log.splitlines()), strict=True)
     assert len(set(names)) == N
