@@ -74,7 +74,8 @@ def fit_hierarchical(
     votes, rate = Votes(labels, dtype), model.rate(labels).numpy().T
     told = earlier(labels, np.dtype(np.float64))
     barred = None if labels.known is None else excluded(labels).numpy()
-    truth, pool = votes.shares(), model.shape / rate
+    truth: FloatArray = votes.shares()
+    pool: FloatArray = model.shape / rate
     history: list[float] = []
     converged = False
     while True:
@@ -109,7 +110,7 @@ def _scores(votes: Votes, truth: FloatArray, posterior: FloatArray) -> FloatArra
     starts = np.unique(np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, _BLOCK)))
     for first, last in zip(starts, [*starts[1:], votes.n_items], strict=True):
         ends = matrix.indptr[first : last + 1]
-        column, count = matrix.indices[ends[0] : ends[-1]], matrix.data[ends[0] : ends[-1], None]
+        column, count = matrix.indices[ends[0] : ends[-1]], np.asarray(matrix.data)[ends[0] : ends[-1], None]
         own = count * np.repeat(truth[first:last], np.diff(ends), axis=0)
         log_chance = np.log((cell[column] - own) / (row[column // n_classes] - own))
         total = sparse.csr_array((count[:, 0], np.arange(len(column)), ends - ends[0]))
