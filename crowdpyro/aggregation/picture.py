@@ -35,14 +35,14 @@ def confusion_matrices(matrices: npt.ArrayLike, titles: Sequence[str], labels: S
     Returns
     -------
     Figure
-        Not known to pyplot: a notebook shows it once, as the value of its cell.
+        Closed in pyplot: a notebook shows it once, as the value of its cell.
 
     Raises
     ------
     DataError
         Unless there are one to nine square matrices, with one title each and one label a row.
     """
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
     given = np.asarray(matrices, dtype=float)
     n_labels = len(labels)
@@ -54,7 +54,7 @@ def confusion_matrices(matrices: npt.ArrayLike, titles: Sequence[str], labels: S
     n_rows = -(-len(given) // n_columns)
     step = -(-n_labels // _MOST_TICKS)
     ticks = [_short(label, 11) for label in labels][::step]
-    figure = Figure(figsize=(max(4.4, 2.7 * n_columns), 0.9 + 2.5 * n_rows), layout="compressed", dpi=120)
+    figure = plt.figure(figsize=(max(4.4, 2.7 * n_columns), 0.9 + 2.5 * n_rows), layout="compressed", dpi=120)
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     for place, panel in enumerate(panels.ravel()):
         if place >= len(given):
@@ -74,6 +74,7 @@ def confusion_matrices(matrices: npt.ArrayLike, titles: Sequence[str], labels: S
     figure.supxlabel("label given", fontsize=8.5, color=_QUIET)
     figure.supylabel("truth", fontsize=8.5, color=_QUIET)
     figure.suptitle("Probability of each label by truth; rows sum to 1", x=0.01, ha="left", fontsize=9.5, color=_INK)
+    plt.close(figure)
     return figure
 
 
