@@ -17,19 +17,40 @@ Missing: TypeAlias = Literal["error", "omit"]
 
 
 @dataclass(frozen=True)
+class Virtual:
+    """The people's twins, and a crowd.
+
+    Attributes
+    ----------
+    twin, crowd
+        Shapes `(n, B)` and `(N, B)`; absent answers hold 0 and weigh nothing.
+    members
+        How the crowd is averaged.
+    shared
+        Units of people and of the crowd that are the same person's twin.
+    shared_design
+        Sum over those of the product of their weights, `(B,)`.
+    """
+
+    twin: FloatArray
+    crowd: FloatArray
+    members: Sample
+    shared: tuple[IntArray, IntArray]
+    shared_design: FloatArray
+
+
+@dataclass(frozen=True)
 class Paired:
     """People beside their twins, and a crowd.
 
     Attributes
     ----------
-    y, twin, crowd
-        Shapes `(n, B)`, `(n, B)` and `(N, B)`; absent answers hold 0 and weigh nothing.
-    people, members
+    y
+        Shape `(n, B)`; absent answers hold 0 and weigh nothing.
+    people
         How they are averaged.
-    shared
-        Units of people and of the crowd that are the same person's twin.
-    shared_design
-        Sum over those of the product of their weights, `(B,)`.
+    virtual
+        Twins and crowd; None for people alone.
     shape
         Of the problems.
     labels
@@ -37,12 +58,8 @@ class Paired:
     """
 
     y: FloatArray
-    twin: FloatArray | None
-    crowd: FloatArray | None
     people: Sample
-    members: Sample | None
-    shared: tuple[IntArray, IntArray]
-    shared_design: FloatArray
+    virtual: Virtual | None
     shape: tuple[int, ...]
     labels: tuple[pd.Index, ...]
 
@@ -74,11 +91,10 @@ class Paired:
         present = ~np.isnan(answers)
         if (twin_y is None) != (crowd is None) or (twin_y is None and method != "human_only"):
             raise DataError(f"method={method!r} takes twin_y and crowd; give both, or method='human_only'.")
-        none: IntArray = np.zeros(0, dtype=np.int64)
         if twin_y is None or crowd is None:
             people = Sample.of(present, people_weights, clusters, "y")
             filled = np.where(present, answers, 0.0) if not present.all() else answers
-            return cls(filled, None, None, people, None, (none, none), np.zeros(answers.shape[1]), shape, labels)
+            return cls(filled, people, None, shape, labels)
         twins, others = _answers(twin_y, "twin_y", missing), _answers(crowd, "crowd", missing)
         for name, wanted, found in (("twin_y", given.shape, twins.shape), ("crowd", shape, others.shape[1:])):
             if wanted != found:
@@ -88,6 +104,7 @@ class Paired:
         there = ~np.isnan(everybody)
         people = Sample.of(present, people_weights, clusters, "y")
         members = Sample.of(there, _weights(crowd_weights, others.shape, "crowd_weights"), crowd_clusters, "crowd")
+        none: IntArray = np.zeros(0, dtype=np.int64)
         shared = none, none
         both = np.zeros(answers.shape[1])
         if overlap is not None and overlap is not False:
@@ -98,7 +115,7 @@ class Paired:
             answers, twin = np.where(present, answers, 0.0), np.where(present, twin, 0.0)
         if not there.all():
             everybody = np.where(there, everybody, 0.0)
-        return cls(answers, twin, everybody, people, members, shared, both, shape, labels)
+        return cls(answers, people, Virtual(twin, everybody, members, shared, both), shape, labels)
 
 
 def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> FloatArray:

@@ -21,7 +21,7 @@ from .bounds import Bound, BoundName, best_split
 from .interval import interval_of
 from .interval_options import Options
 from .interval_result import CrowdInterval
-from .paired import Missing, Paired
+from .paired import Missing, Paired, Virtual
 from .sample import dot
 
 
@@ -71,17 +71,18 @@ def prediction_powered_mean(
     if gamma not in (None, "auto") and (isinstance(gamma, str) or not 0 < gamma < alpha):
         raise DataError(f"gamma={gamma!r}: give a part of alpha={alpha}, in (0, {alpha}), or 'auto'.")
     pair = Paired.of(y, twin_y, crowd, missing=missing, labels=labels)
-    reach = 0.0 if bound == "normal" else _reach(pair, answer_range, bound)
+    virtual = pair.virtual
+    if virtual is None:
+        raise DataError("twin_y and crowd are None; give both.")
+    reach = 0.0 if bound == "normal" else _reach(pair, virtual, answer_range, bound)
     if simultaneous:
         share = int(np.prod(pair.shape))
         options, alpha = options.of_each(share), alpha / share
         gamma = gamma / share if isinstance(gamma, float) else gamma
     rectified = interval_of(pair, options)
     human = interval_of(pair, Options.checked("human_only", alpha=alpha))
-    if pair.twin is None or pair.crowd is None or pair.members is None:
-        raise DataError("twin_y and crowd are missing; give both.")
-    people, members = pair.people, pair.members
-    u_residual, u_crowd = people.influence(pair.y - pair.twin), members.influence(pair.crowd)
+    people, members = pair.people, virtual.members
+    u_residual, u_crowd = people.influence(pair.y - virtual.twin), members.influence(virtual.crowd)
     spread = [
         np.sqrt(dot(u, u) * sample.factor(ddof if bound == "normal" else 1) * sample.n)
         for u, sample in ((u_residual, people), (u_crowd, members))
@@ -106,7 +107,7 @@ def prediction_powered_mean(
     )
 
 
-def _reach(pair: Paired, answer_range: tuple[float, float] | None, bound: str) -> float:
+def _reach(pair: Paired, virtual: Virtual, answer_range: tuple[float, float] | None, bound: str) -> float:
     """From the least to the largest answer."""
     if answer_range is None:
         raise DataError(f"bound={bound!r} needs answer_range, such as (1, 5): the least and the largest answer.")
@@ -115,11 +116,9 @@ def _reach(pair: Paired, answer_range: tuple[float, float] | None, bound: str) -
         raise DataError(f"answer_range={answer_range!r}: give two finite numbers, the lower first.")
     for name, given, sample in (
         ("y", pair.y, pair.people),
-        ("twin_y", pair.twin, pair.people),
-        ("crowd", pair.crowd, pair.members),
+        ("twin_y", virtual.twin, pair.people),
+        ("crowd", virtual.crowd, virtual.members),
     ):
-        if given is None or sample is None:
-            continue
         there = given if sample.weights is None else given[np.broadcast_to(sample.weights, given.shape) > 0]
         if there.min() < low or there.max() > high:
             raise DataError(

@@ -394,7 +394,7 @@ def test_to_frame_and_items():
 
 
 def test_in_sample_residuals_warn_of_what_they_cost():
-    with pytest.warns(InSampleWarning, match=r"covered \.37 with nearest-neighbour.*Use cross_fit_interval"):
+    with pytest.warns(InSampleWarning, match=r"covered \.38 with nearest-neighbour.*Use cross_fit_interval"):
         crowd_interval(Y, TWIN, CROWD, in_sample=True)
     crowd_interval(Y, method="human_only", in_sample=True)
 
