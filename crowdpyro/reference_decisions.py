@@ -76,7 +76,7 @@ def draws(
         # What is there stands first; a problem without an answer keeps its NaN.
         return numbers[np.arange(len(numbers)), at]
     p = _law(references, temperature, source, persona)
-    missing = np.isnan(p).any(axis=1)
+    missing = np.asarray(np.isnan(p).any(axis=1))
     below = np.where(missing[:, None], 0.0, p).cumsum(axis=1)[:, :-1]
     codes = np.stack([(one[:, None] >= below).sum(axis=1) for one in rng.random((k, len(p)))])
     return np.where(missing, np.nan, scale.values[codes])
@@ -110,7 +110,7 @@ def decide(
         _own_temperature(references.source(source), temperature)
         return summarise(_drawn_numbers(references.source(source), persona).T, rule)
     p, values = _law(references, temperature, source, persona), _levels(references)
-    missing = np.isnan(p).any(axis=1)
+    missing = np.asarray(np.isnan(p).any(axis=1))
     if rule == "mean":
         return p @ values
     at = np.where(missing[:, None], 0.0, p)
@@ -149,7 +149,7 @@ def _tempered(source: ReferenceSource, temperature: float) -> ReferenceSource:
 
 def _summing(p: FloatArray) -> FloatArray:
     """Rows that sum to one exactly: those read from a file may be rounded."""
-    return p / p.sum(axis=-1, keepdims=True)
+    return np.asarray(p / p.sum(axis=-1, keepdims=True))
 
 
 def _own_temperature(source: ReferenceSource, temperature: float | None) -> None:

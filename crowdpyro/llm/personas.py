@@ -109,7 +109,7 @@ def personas_of(participants: pd.DataFrame, template: str = PERSONA) -> dict[str
         if empty:
             raise DataError(f"column {name!r} is empty at participant {empty[0]!r}, and the persona shows it; fill it.")
     return {
-        _text(participant): template.format(
+        _id(participant): template.format(
             person=describe(dict(zip(map(str, frame.columns), row, strict=True))),
             **{name: _text(value) for name, value in zip(frame.columns, row, strict=True) if name in shown},
         )
@@ -127,10 +127,15 @@ def _text(value: object) -> str:
     """A value as a person would write it; empty where nothing was said."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)) or value is pd.NA:
         return ""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    text = str(value).strip()
+    text = _id(value)
     return "" if _UNSAID.fullmatch(text) else text
+
+
+def _id(value: object) -> str:
+    """A value as text, a whole float without its `.0`."""
+    return (
+        str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value).strip()
+    )
 
 
 def _age(age: str) -> str:

@@ -171,10 +171,10 @@ class Referring:
             raise DataError(f"n_draws={n_draws}: give at least 1.")
         _check(scale, mode, permutations != "none" or letters, calibrate, picks, grid, n_draws)
         frame, notes = _truncated(problem_frame(problems), truncate)
-        people = isinstance(personas, pd.DataFrame)
-        described = persona_descriptions(personas_of(personas) if people else personas, include_zero_shot)
+        people = personas_of(personas) if isinstance(personas, pd.DataFrame) else personas
+        described = persona_descriptions(people, include_zero_shot)
         how = Prompt.of(prompt) if prompt is not None else (CHAT if self.chat else PLAIN)
-        how.check(frame.columns, with_personas=personas is not None, with_examples=examples is not None)
+        how.check(frame.columns, with_personas=any(described), with_examples=examples is not None)
         numbers = Grid.of(scale, grid) if isinstance(scale, Continuous) and mode == "score" else None
         interview = Interview(
             problems=frame.index,
@@ -211,9 +211,8 @@ class Referring:
                 interview, scorer, scale, temperature, picks, n_draws or DRAWS_WRITTEN, seed, progress
             )
         else:
-            scores = interview.score(
-                scorer, interview.items(scale.labels if numbers is None else numbers.labels), progress
-            )
+            labels = numbers.labels if numbers is not None else _labels(scale)
+            scores = interview.score(scorer, interview.items(labels), progress)
             values = tempered(np.stack(scores.logs), temperature)
             if numbers is not None:
                 values = numbers.quantiles(values, n_draws or DRAWS_NUMERIC)
@@ -232,7 +231,7 @@ class Referring:
             problems=frame.index,
             personas=tuple(described),
             values=values,
-            kind="participant" if people else "persona",
+            kind="participant" if isinstance(personas, pd.DataFrame) else "persona",
         )
         return References(scale=scale, sources=(source,), report=tuple(notes), texts=texts)
 
@@ -268,7 +267,12 @@ def _line(interview: Interview, scale: Scale, mode: str) -> str:
     """How the options are listed in the first place, for the record."""
     if mode == "score" and isinstance(scale, Ballot) and scale.rule == "approval":
         return approval_line("OPTION") + interview.presentations(YES_NO)[0].line
-    return interview.presentations(() if isinstance(scale, Continuous) else scale.labels)[0].line
+    return interview.presentations(_labels(scale))[0].line
+
+
+def _labels(scale: Scale) -> tuple[str, ...]:
+    """The options of a scale; numbers have none of their own."""
+    return () if isinstance(scale, Continuous) else scale.labels
 
 
 def _ballots(

@@ -48,6 +48,11 @@ def test_a_table_of_people_becomes_personas_by_id() -> None:
     assert personas_of(people, "A voter of {party}.") == {"7": "A voter of A.", "8": "A voter of B."}
 
 
+def test_ids_are_kept_whatever_they_read() -> None:
+    people = pd.DataFrame({"age": [30, 40]}, index=pd.Index([1.0, "other"], dtype=object))
+    assert personas_of(people) == {"1": "You are a person of 30.", "other": "You are a person of 40."}
+
+
 @pytest.mark.parametrize(
     ("people", "template", "message"),
     [

@@ -21,8 +21,9 @@ pytestmark = [
     pytest.mark.skipif(not URL, reason="CROWDPYRO_SERVER names no server; `make test-server` starts one"),
     pytest.mark.filterwarnings("ignore::crowdpyro.llm.LowOptionMassWarning"),
 ]
-# Log-probabilities with equal weights, and total variation with rounded ones, see below.
-EXACT, ROUNDED = 0.02, 0.08
+# Largest difference of a log-probability with equal weights, and total variation with rounded ones. Measured on 25
+# statements and 40 comments: .0026 and .054, where two comments differ by .096 on average.
+EXACT, ROUNDED = 0.01, 0.08
 OFFENSIVE = "How offensive is this comment, from 1 (not at all) to 5 (very)?"
 
 
