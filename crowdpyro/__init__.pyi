@@ -51,6 +51,7 @@ __all__ = [
     "aggregation",
     "baselines",
     "checks",
+    "choose_n_eps",
     "crowd_intervals",
     "datasets",
     "individuation",

@@ -86,5 +86,5 @@ def choose_n_eps(
         {"joint": mean, "single": single.mean(axis=1), "difference": against.mean(axis=1), "se": se},
         index=pd.Index(candidates, name="n_eps"),
     )
-    enough = [n_eps for n_eps, row in table.iterrows() if row["difference"] >= -row["se"]]
-    return Dimensions(table, int(candidates[best]), int(min(enough)))
+    enough = np.asarray(candidates)[(table["difference"] >= -table["se"]).to_numpy()]
+    return Dimensions(table, int(candidates[best]), int(enough.min()))

@@ -137,12 +137,12 @@ def report(
     if not problems:
         raise DataError("crowd and humans share no problem; nothing to compare.")
     theirs, ours = (each.values()[:, each.problems.get_indexer(pd.Index(problems))] for each in (people, crowd))
-    answered = [~np.isnan(each).all(axis=1) for each in (theirs, ours)]
-    if min(each.sum() for each in answered) < 4:
+    answered = [np.flatnonzero(~np.isnan(each).all(axis=1)) for each in (theirs, ours)]
+    if min(map(len, answered)) < 4:
         raise DataError("crowd and humans must be four people or more each, with an answer to a shared problem.")
     rng = generator(seed)
     matrices = {"humans": theirs[answered[0]], "crowd": ours[answered[1]]}
-    traits = {"humans": _traits(people)[answered[0]], "crowd": _traits(crowd)[answered[1]]}
+    traits = {"humans": _traits(people).iloc[answered[0]], "crowd": _traits(crowd).iloc[answered[1]]}
     items = _items(scales, problems)
     summary: dict[str, tuple[float, float, float]] = {}
     pairs = _pairs(matrices, problems)
@@ -306,7 +306,7 @@ def _centred_means(answers: FloatArray) -> FloatArray:
 
 def _column_means(answers: FloatArray) -> FloatArray:
     there = ~np.isnan(answers)
-    return np.where(there, answers, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    return np.asarray(np.where(there, answers, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
 
 def _same_people(humans: Crowd, crowd: Crowd, problems: list[object]) -> float:
@@ -371,7 +371,7 @@ def _levels(traits: Mapping[str, pd.DataFrame]) -> dict[str, _Levels]:
             groups = [each.map(str).to_numpy(dtype=object) for each in sides]
             order = sorted({*groups[0], *groups[1]})
         if len(pd.unique(groups[0])) > 1:
-            found[str(name)] = _Levels(*groups, order)
+            found[str(name)] = _Levels(groups[0], groups[1], order)
     return found
 
 

@@ -190,11 +190,13 @@ def under_margins(
     if missing.sum() > 0:
         moved[~lasting] = rng.choice(len(pool), size=int((~lasting).sum()), p=missing / missing.sum())
     index = pd.RangeIndex(participants, name="participant")
-    crowds = [
+    before, after = (
         model.generate(pool.iloc[each].set_axis(index), problems, references, seed=seed, **how)
         for each in (rows, moved)
-    ]
-    return Replay(*crowds, f"margins of {', '.join(margins)}: {int((rows != moved).sum())} of {participants} profiles")
+    )
+    return Replay(
+        before, after, f"margins of {', '.join(margins)}: {int((rows != moved).sum())} of {participants} profiles"
+    )
 
 
 def in_place_of(other: References, model: CrowdLLM, persona: str | None = None) -> References:
@@ -270,7 +272,7 @@ def raked(pool: pd.DataFrame, margins: Margins) -> FloatArray:
                 f"margins of {', '.join(map(str, margins))}: nobody of training has the profiles that all of them "
                 "together ask for; ask for fewer traits."
             )
-    return weight / weight.sum()
+    return np.asarray(weight / weight.sum())
 
 
 def _paired(one: FloatArray, other: FloatArray, coverage: float) -> pd.DataFrame:

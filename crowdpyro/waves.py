@@ -12,6 +12,7 @@ import pandas as pd
 from .data import CrowdData
 from .errors import DataError
 from .fitted import Fitted
+from .models.ballot import Ballot
 from .profiles import clean_profiles
 from .tables import shown
 
@@ -44,10 +45,11 @@ def people_of_wave(
                 f"participants=None: the model reads profiles ({', '.join(reads)}); give a frame of them, one row a "
                 "person."
             )
-        column = None if answers is None else next((c for c in ("participant", "worker") if c in answers.columns), None)
-        if answers is None or column is None:
-            raise DataError("participants=None and no answers: say who these people are.")
-        return pd.DataFrame(index=pd.Index(answers[column].dropna().unique(), name="participant"))
+        if isinstance(answers, pd.DataFrame):
+            for column in ("participant", "worker"):
+                if column in answers.columns:
+                    return pd.DataFrame(index=pd.Index(answers[column].dropna().unique(), name="participant"))
+        raise DataError("participants=None and no answers: say who these people are.")
     frame = participants.set_index("participant") if "participant" in participants.columns else participants
     if frame.empty and not len(frame.index):
         raise DataError("table 'participants' has no rows; give at least one.")
@@ -77,7 +79,7 @@ def wave_of(
         answers = answers.answers
     nobody = np.zeros(0, dtype=np.int64)
     if answers is None or answers.empty:
-        shape = (0, fitted.scale.n_levels) if fitted.scale.kind == "ballot" else (0,)
+        shape = (0, fitted.scale.n_levels) if isinstance(fitted.scale, Ballot) else (0,)
         return CrowdData(fitted.scale, problems, people, nobody, nobody, np.zeros(shape))
     # The traits stand aside while the answers are joined: what is no trait among few people was one in training.
     ids = people.index.to_frame(index=False)

@@ -140,7 +140,9 @@ def _adapted(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draws, normalised log weights and log evidence of some people."""
     prior = model.eps_dist(batch)
-    sources = [prior, guide.eps_dist(batch)] if hasattr(guide, "eps_dist") else [prior]
+    sources = [prior]
+    if guide is not None and hasattr(guide, "eps_dist"):
+        sources.append(guide.eps_dist(batch))
     size = torch.Size([n_draws // (len(sources) + rounds)])
     eps = torch.cat([source.sample(size) for source in sources])
     likelihood = log_likelihoods(model, batch, eps)

@@ -207,4 +207,4 @@ def _people(model: CrowdLLM, frames: Sequence[pd.DataFrame], path: Path | None, 
             f"reads profiles ({', '.join(map(str, model.profiles.columns))}); give --participants with theirs."
         )
     say("these are people that the run was fitted to: it knows their profiles")
-    return model.profiles.loc[ids]
+    return model.profiles.reindex(ids)

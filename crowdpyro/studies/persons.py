@@ -105,7 +105,7 @@ def groups(data: CrowdData, n: int, seed: int) -> tuple[CrowdData, CrowdData, Cr
 
 def known(model: CrowdLLM, sample: CrowdData, truth: CrowdData, seed: int) -> pd.DataFrame:
     """Further answers of people who gave some, by the model and by the yardsticks."""
-    complete = truth.participants.index[~np.isnan(truth.matrix()).any(axis=1)][:N_TEST]
+    complete = truth.participants.index[np.flatnonzero(truth.answered().all(axis=1))[:N_TEST]]
     people = truth.select(participants=complete)
     levels = ordinal(people.scale).values
     answers, train = levels[people.matrix().astype(int)], _values(sample)
