@@ -297,8 +297,12 @@ def test_the_contents_are_listed_and_pruned(path: Path, tmp_path: Path) -> None:
 
 WRITER = """
 import sys, time, itertools
+from pathlib import Path
 from crowdpyro.llm.cache_file import Asker, CacheFile
-me, path, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+me, path, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+path.with_name(f"{me} is here").touch()
+while len(list(path.parent.glob("* is here"))) < 2:
+    time.sleep(0.01)
 end, asker = time.monotonic() + seconds, Asker("m", "", "")
 for n in itertools.count():
     if time.monotonic() > end:
@@ -310,12 +314,15 @@ for n in itertools.count():
     assert (found, damaged) == (rows, 0), n
     if n % 50 == 49:
         assert file.prune(older_than=3600) == 0
+    # Somewhat of a forward pass: SQLite does not queue those who wait.
+    time.sleep(0.01)
 print(n)
 """
 
 
 def two_processes(path: Path, seconds: float) -> list[int]:
     """Two processes that write rows of their own and rows of both for a while; how many batches each wrote."""
+    path.parent.mkdir(exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     running = [
         subprocess.Popen(
@@ -341,9 +348,9 @@ def two_processes(path: Path, seconds: float) -> list[int]:
 
 
 def test_two_processes_lose_no_row(path: Path) -> None:
-    assert min(two_processes(path, 3)) > 10
+    assert min(two_processes(path, 3)) > 0
 
 
 @pytest.mark.slow
 def test_two_processes_lose_no_row_in_a_minute(path: Path) -> None:
-    assert min(two_processes(path, 60)) > 200
+    assert min(two_processes(path, 60)) > 20
