@@ -29,7 +29,9 @@ METHODS = {
     "dawid_skene, flat": models.DawidSkene(prevalence=1.0, diagonal=1.0, off_diagonal=1.0),
     "hierarchical_dawid_skene": models.HierarchicalDawidSkene(),
     "glad": models.Glad(),
+    "glad, shares learned": models.Glad(prevalence=1.5),
     "mace": models.Mace(),
+    "mace, equal shares": models.Mace(prevalence=None),
 }
 
 

@@ -17,11 +17,12 @@ from .labels import Labels
 class Mace(AnnotationModel):
     """Spammers, and what they say when they do not look.
 
+    prevalence ~ Dirichlet(prevalence)
     for worker w:
         trust_w   ~ Beta(trusted, spam)
         pattern_w ~ Dirichlet(pattern)                           what w says without looking
     for item t:
-        truth_t ~ Categorical(prevalence)                        equal shares, as published
+        truth_t ~ Categorical(prevalence)
         for label j of item t:
             label_j = truth_t with probability trust of worker_j, else Categorical(pattern of worker_j)
 
@@ -30,14 +31,14 @@ class Mace(AnnotationModel):
     Parameters
     ----------
     prevalence
-        Dirichlet concentration of every class's share; None for equal shares.
+        Dirichlet concentration of every class's share; None for equal shares, as published: there a frequent class is
+        taken for the habit of many spammers.
     trusted, spam
         Of the Beta prior; the authors' .5 and .5 have no mode inside, and are for SVI and NUTS.
     pattern
         Dirichlet concentration of every class in a spammer's labels.
     """
 
-    prevalence: float | None = None
     trusted: float = 2.0
     spam: float = 1.5
     pattern: float = 1.5

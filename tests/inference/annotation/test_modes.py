@@ -34,7 +34,7 @@ WITH_A_MODE = [
     Glad(),
     Glad(prevalence=2.0),
     Mace(),
-    Mace(prevalence=2.0),
+    Mace(prevalence=None),
     CutNormalRatings(),
 ]
 EVERY = [*WITH_A_MODE, HierarchicalDawidSkene(), HierarchicalDawidSkene(prevalence=None)]

@@ -35,7 +35,7 @@ MODELS = [
     Glad(),
     Glad(prevalence=2.0, ability_mean=0.5, ability_scale=2.0, ease_mean=-0.5, ease_scale=0.7),
     Mace(),
-    Mace(prevalence=3.0),
+    Mace(prevalence=None),
     CutNormalRatings(),
 ]
 
