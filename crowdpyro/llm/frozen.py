@@ -212,8 +212,8 @@ class FrozenLLM(Referring):
         rows, opening = iter(self._tokens(joined)), self._opening
         found = []
         for query in queries:
-            base, *whole = (next(rows) for _ in range(1 + len(query.options)))
-            shared = common_prefix([base, *whole])
+            alone, *whole = (next(rows) for _ in range(1 + len(query.options)))
+            shared = common_prefix([alone, *whole])
             if not shared:
                 raise DataError(f"text at {query.name}: no token comes before the options; write a longer prompt.")
             chains = [row[len(shared) :] for row in whole]

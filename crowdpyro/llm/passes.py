@@ -181,9 +181,10 @@ class Passes:
         if levels or hold:
             prefix = _Prefix(levels, rows, before)
             layers = [_Layer(prefix, i, hold) for i in range(self._n_layers)]
-            positions = np.array([[row.depth] for row in rows]) + np.arange(width)
+            # Padding stays where the row ends: a table of positions may end there, too.
+            positions = [row.depth + np.minimum(np.arange(width), len(row.tokens) - 1) for row in rows]
             how |= {"past_key_values": Cache(layers=layers), "use_cache": True}
-            how["position_ids"] = torch.as_tensor(positions, device=device)
+            how["position_ids"] = torch.as_tensor(np.stack(positions), device=device)
         if self._keeps_logits:
             how["logits_to_keep"] = torch.as_tensor(places, device=device)
         with torch.inference_mode(), torch_threads(self.threads):

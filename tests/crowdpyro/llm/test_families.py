@@ -1,4 +1,4 @@
-"""Families of models, tiny and random: a Gemma3 (with and without eyes), a Llama, a Qwen3 and two R1 distillates.
+"""Families of models, tiny and random: Gemma3 (with and without eyes), GPT-2, Llama, Qwen3 and two R1 distillates.
 
 What they score must equal plain forward passes, unbatched and uncached, over the chat written out by hand.
 """
@@ -95,6 +95,14 @@ def qwen3(n_tokens: int) -> Any:
     return Qwen3Config(**SIZES, vocab_size=n_tokens)
 
 
+def gpt2(n_tokens: int) -> Any:
+    """Positions that are learned, not turned."""
+    from transformers import GPT2Config
+
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2}
+    return GPT2Config(**sizes, vocab_size=n_tokens, n_positions=512, bos_token_id=0, eos_token_id=1)
+
+
 GEMMA_CHAT = "<s><start_of_turn>user\n{prompt}<end_of_turn>\n<start_of_turn>model\n"
 LLAMA_CHAT = (
     "<s><|start_header_id|>user<|end_header_id|>\n\n{prompt}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
@@ -104,6 +112,7 @@ R1_CHAT = "<s><|User|>{prompt}<|Assistant|><think>\n\n</think>\n\n"
 FAMILIES = {
     "gemma3": Family(gemma3, MARKS["gemma"], GEMMA, GEMMA_CHAT),
     "gemma3-with-eyes": Family(gemma3_with_eyes, MARKS["gemma"], GEMMA, GEMMA_CHAT),
+    "gpt2": Family(gpt2, MARKS["llama"], LLAMA, LLAMA_CHAT),
     "llama": Family(llama, MARKS["llama"], LLAMA, LLAMA_CHAT),
     "qwen3": Family(qwen3, MARKS["qwen"], QWEN, QWEN_CHAT),
     "r1-distill": Family(llama, MARKS["r1"], R1, R1_CHAT),
@@ -160,7 +169,7 @@ def by_hand(llm: FrozenLLM, context: str, answer: str) -> float:
     )
     assert ids[: len(start)] == start
     with torch.inference_mode():
-        steps = torch.log_softmax(llm._network(torch.tensor([ids]), use_cache=False).logits[0].double(), -1)
+        steps = torch.log_softmax(llm._network(torch.tensor([ids[:-1]]), use_cache=False).logits[0].double(), -1)
     return float(sum(steps[k - 1, ids[k]] for k in range(len(start), len(ids))))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,23 @@ def test_the_budget_holds_and_changes_nothing(
     assert sum(read) < 0.6 * apart
     monkeypatch.undo()
     np.testing.assert_allclose(together, unshared.log_probabilities(prompts, OPTIONS), atol=1e-4)
+
+
+def test_padding_asks_for_no_position_beyond_the_last() -> None:
+    """A deep short row beside a shallow long one, in a network whose table of positions ends with the deep one."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=9, n_positions=65, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=1)
+    network = GPT2LMHeadModel(config).eval()
+    rows = [(prefix,) * depth + (last,) * n for prefix, depth, n in ((1, 60, 5), (2, 50, 8)) for last in (3, 4)]
+    passes = [Pass(i, row, (), (0,), ((5,),)) for i, row in enumerate(rows)]
+    batches = list(Passes(network, budget=4096, threads=1, shared=True).run(passes))
+    assert [len(batch) for batch in batches] == [4]
+    with torch.inference_mode():
+        for one, (log,) in batches[0]:
+            plain = torch.log_softmax(network(torch.tensor([one.tokens])).logits[0, -1], -1)[5]
+            assert log == pytest.approx(float(plain), abs=1e-5)
 
 
 def test_queries_come_once_each_and_in_batches(tiny_folder: Path, unshared: FrozenLLM) -> None:
