@@ -1,6 +1,6 @@
 """References by scoring against sampling with `generate`, and with shared prefixes against without; one thread.
 
-Comments of POPQUORN ($CROWDPYRO_DATA) are rated by the embedded LLM, from 1 to 5.
+Comments of POPQUORN are rated by the embedded LLM, from 1 to 5; without $CROWDPYRO_DATA there is nothing to measure.
 
 1.  The distribution of 200 comments, against K = 8 answers each by `generate`: same prompts, sorted by length,
     `num_return_sequences=8`, as many new tokens as the longest option has (one), KV cache on, the best of three batch
@@ -14,7 +14,9 @@ ours first, so that the peak of memory after ours is ours; a peer on every tenth
 from __future__ import annotations
 
 import copy
+import os
 import resource
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -43,6 +45,9 @@ PERSONAS = {
     for who in ("female", "male", *(("person",) if group else ()))
 }
 
+if "CROWDPYRO_DATA" not in os.environ:
+    print("### References\n\nNot measured: CROWDPYRO_DATA does not name the folder of the human data.\n")
+    sys.exit()
 warnings.simplefilter("ignore", LowOptionMassWarning)
 torch.set_num_threads(1)
 data, _ = load_offensiveness()
