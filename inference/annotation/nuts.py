@@ -22,6 +22,7 @@ from ..runtime import seeded
 from ..seeds import checked_seed
 from .point import point_estimate
 from .posterior import AnnotationFit, averaged
+from .unconstrained import Unconstrained
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ def sample_annotation(
     """
     if num_samples < 4 or num_chains < 1:
         raise ModelError(f"num_samples={num_samples}, num_chains={num_chains}: give at least 4 draws of one chain.")
-    start = init_to_value(values=dict(point_estimate(model, labels).params))
+    inside = Unconstrained.of(model, labels).inside(point_estimate(model, labels).params)
+    start = init_to_value(values=inside)
     chains, n_divergent = [], 0
     for child in np.random.SeedSequence(checked_seed(seed)).generate_state(num_chains):
         # The point estimate has had its shapes and supports checked; checks would take half of the time.

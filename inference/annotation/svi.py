@@ -21,6 +21,7 @@ from ...models.errors import ModelError
 from ..runtime import seeded
 from .point import point_estimate
 from .posterior import AnnotationFit, averaged
+from .unconstrained import Unconstrained
 
 
 def fit_svi(
@@ -64,7 +65,8 @@ def fit_svi(
         raise ModelError(
             f"num_steps={num_steps}, num_samples={num_samples}, num_particles={num_particles}: give at least 1, 2, 1."
         )
-    start = init_to_value(values=dict(point_estimate(model, labels).params))
+    inside = Unconstrained.of(model, labels).inside(point_estimate(model, labels).params)
+    start = init_to_value(values=inside)
     # The guide's parameters are its own: Pyro's global store would hand a second fit those of the first.
     with seeded(seed), pyro.settings.context(module_local_params=True):
         guide = autoguide(poutine.block(model, hide=["truth"]), init_loc_fn=start)

@@ -15,6 +15,9 @@ from ...models.annotation.base import AnnotationModel, Params
 from ...models.annotation.labels import Labels
 from ..runtime import seeded
 
+# Of unconstrained coordinates: a probability of 3e-4.
+_INSIDE = 8.0
+
 
 @dataclass(frozen=True)
 class Unconstrained:
@@ -47,6 +50,10 @@ class Unconstrained:
         pieces = vector.split([torch.Size(shape).numel() for shape in shapes.values()])
         pairs = zip(shapes.items(), pieces, strict=True)
         return {name: self.transforms[name](piece.reshape(shape)) for (name, shape), piece in pairs}
+
+    def inside(self, params: Params) -> dict[str, Tensor]:
+        """These values, moved off the edge of their supports where a point estimate may lie and no gradient is."""
+        return self.params(self.vector(params).nan_to_num().clamp(-_INSIDE, _INSIDE))
 
 
 def prior_dists(model: AnnotationModel, labels: Labels) -> dict[str, TorchDistributionMixin]:

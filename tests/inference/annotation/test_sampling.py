@@ -99,6 +99,17 @@ def test_every_model_is_fitted_and_repeats_itself(model):
     assert set(fits[0].params) == set(fits[0].draws) == set(fits[0].uncertainty)
 
 
+def test_a_point_estimate_on_the_edge_is_a_start_all_the_same():
+    # With flat priors the mode has shares of 0, where the density of unconstrained coordinates ends.
+    flat = DawidSkene(prevalence=1.0, diagonal=1.0, off_diagonal=1.0)
+    labels = simulate(DawidSkene(), _everybody(6, 3, 3), seed=0).labels
+    for fit in (
+        fit_svi(flat, labels, num_steps=20, num_samples=10),
+        sample_annotation(flat, labels, num_samples=5, warmup_steps=5, num_chains=1),
+    ):
+        assert np.isfinite(fit.log_likelihood).all()
+
+
 def test_bad_settings_are_named():
     labels = _everybody(2, 2, 2)
     with pytest.raises(ModelError, match="num_steps=0"):
