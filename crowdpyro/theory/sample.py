@@ -51,23 +51,27 @@ class Sample:
     @classmethod
     def of(
         cls,
-        present: npt.NDArray[np.bool_],
+        answers: FloatArray,
         weights: FloatArray | None = None,
         clusters: npt.ArrayLike | None = None,
         name: str = "y",
+        *,
+        present: npt.NDArray[np.bool_] | None = None,
     ) -> Sample:
         """A sample of the answers that are there.
 
         Parameters
         ----------
-        present
-            Shape `(n, B)`.
+        answers
+            Shape `(n, B)`; only their number is looked at.
         weights
             Checked, `(n, 1)` or `(n, B)`, not yet normalised.
         clusters
             Whom each answer is of, `(n,)`.
         name
             What errors call the answers.
+        present
+            Which of them are there, `(n, B)`; all when None.
 
         Raises
         ------
@@ -77,8 +81,15 @@ class Sample:
         if weights is not None:
             if not (weights > 0).any(axis=0).all():
                 raise DataError(f"weights of {name} sum to 0; somebody must count.")
-            present = present & (weights > 0)
-        n = present.sum(axis=0).astype(float)
+            if not (weights > 0).all():
+                present = (weights > 0) & (np.ones_like(answers, dtype=bool) if present is None else present)
+        if present is not None and present.all():
+            present = None
+        n = (
+            np.full(answers.shape[1], len(answers), dtype=float)
+            if present is None
+            else present.sum(axis=0, dtype=float)
+        )
         if (n < 2).any():
             short = int(n.argmin())
             raise DataError(
@@ -86,12 +97,15 @@ class Sample:
                 "at least two."
             )
         given = weights is not None
-        if not present.all():
+        if present is not None:
             weights = np.where(present, 1.0 if weights is None else weights, 0.0)
         if weights is not None:
             weights = weights / weights.sum(axis=0)
-        unit = None if clusters is None else codes(clusters, len(present), name)
-        units = n if unit is None else (_summed(present.astype(float), unit) > 0).sum(axis=0).astype(float)
+        unit = None if clusters is None else codes(clusters, len(answers), name)
+        units = n
+        if unit is not None:
+            there = np.ones(answers.shape) if present is None else present.astype(float)
+            units = (_summed(there, unit) > 0).sum(axis=0, dtype=float)
         if (units < 2).any():
             raise DataError(f"clusters of {name} are {units.min():.0f}; a variance needs at least two.")
         freedom = units - 1
@@ -105,11 +119,21 @@ class Sample:
                 )
         return cls(n, weights, units, freedom, unit)
 
+    def share(self, x: FloatArray) -> FloatArray:
+        """The weight of each answer, in the shape of the answers."""
+        return np.broadcast_to(1.0 / len(x) if self.weights is None else self.weights, x.shape)
+
     def mean(self, x: FloatArray) -> FloatArray:
         """Weighted means, `(B,)`; what is absent holds 0."""
         if self.weights is None:
             return np.asarray(x.mean(axis=0))
         return np.asarray((self.weights * x).sum(axis=0))
+
+    def mean_square(self, x: FloatArray) -> FloatArray:
+        """Weighted means of squares, `(B,)`."""
+        if self.weights is None:
+            return dot(x, x) / len(x)
+        return np.asarray(np.einsum("ib,ib,ib->b", np.broadcast_to(self.weights, x.shape), x, x))
 
     def influence(self, x: FloatArray) -> FloatArray:
         """What every unit adds to the mean above its share, `(G, B)`: u_g."""
@@ -128,9 +152,11 @@ class Sample:
         # One pass by the cacheful; deviations of a crowd of 1,000 at 1,000 problems would be 8 MB, written and read
         # again. About the first answer, which is at most sqrt(n) standard deviations off: no digit of note is lost.
         total, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-        rows = max(1, _CACHED // x.shape[1])
+        rows = min(len(x), max(1, _CACHED // x.shape[1]))
+        room = np.empty((rows, x.shape[1]))
         for start in range(0, len(x), rows):
-            deviation = x[start : start + rows] - x[0]
+            block = x[start : start + rows]
+            deviation = np.subtract(block, x[0], out=room[: len(block)])
             total += deviation.sum(axis=0)
             square += dot(deviation, deviation)
         shift = total / len(x)
