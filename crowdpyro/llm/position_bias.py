@@ -56,10 +56,6 @@ class Presentation:
         sorted_logs[..., list(self.places)] = logs
         return sorted_logs
 
-    def answer_for(self, option: int) -> str:
-        """What an answer reads that stands for an option."""
-        return self.answers[self.places.index(option)]
-
 
 def presentations(
     labels: Sequence[str], permutations: Permutations = "none", *, letters: bool = False, noun: str = "answer"
