@@ -16,7 +16,7 @@ from ..models.scales import Categorical, Ordinal, Scale
 from ..tables import id_hint, require_columns, require_rows, row_of, shown
 
 if TYPE_CHECKING:
-    from ..inference.annotation.votes import Labels
+    from ..models.annotation.labels import Labels
 
 IntArray = npt.NDArray[np.int64]
 
@@ -56,7 +56,7 @@ class LabelTable:
         """Check and encode; see `aggregate`."""
         import torch
 
-        from ..inference.annotation.votes import Labels
+        from ..models.annotation.labels import Labels
 
         frame = require_rows(renamed(frame, _COLUMNS, "labels"), "labels")
         require_columns(frame, _COLUMNS, "labels")
@@ -143,7 +143,7 @@ def _labels(column: pd.Series) -> tuple[IntArray, pd.Index]:
 def _left(codes: IntArray, index: pd.Index) -> tuple[IntArray, pd.Index]:
     """The same without values that no row holds any more."""
     used = np.bincount(codes[codes >= 0], minlength=len(index)) > 0
-    place = np.append(np.cumsum(used) - 1, -1)
+    place = np.append(np.cumsum(used, dtype=np.int64) - 1, -1)
     return place[codes], index[used]
 
 
@@ -158,7 +158,7 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
     Whole numbers that lie close together are counted instead of hashed: 6 ms a million instead of 35.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy(dtype=np.int64), column.cat.categories
+        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories
     values = column.to_numpy()
     if values.dtype.kind in "iu":
         low, high = int(values.min()), int(values.max())

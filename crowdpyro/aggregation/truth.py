@@ -112,8 +112,9 @@ def aggregate(
 def _model(method: str | AnnotationModel) -> AnnotationModel:
     """A model by its name, or the model itself."""
     from ..models import annotation
+    from ..models.annotation.base import AnnotationModel
 
-    if isinstance(method, annotation.AnnotationModel):
+    if isinstance(method, AnnotationModel):
         return method
     if method not in _CLASSES:
         raise DataError(f"method={method!r}: give {', '.join(METHODS)}, or a model.")

@@ -55,7 +55,7 @@ def fit_dawid_skene(
     added = concentration - 1 if told is None else told + (concentration - 1)
     given = votes.given()[:, :, None] > 0
     # A label that nobody gave and no prior expects has a share of 0, which is asked for by no item.
-    least = np.where(given if told is None else given | (told > 0), votes.dtype.type(FLOOR), 0)
+    least = np.where(given if told is None else given | (told > 0), FLOOR, 0.0).astype(votes.dtype)
 
     def m_step(counts: FloatArray, n_items: FloatArray) -> Step:
         counts += added

@@ -78,11 +78,12 @@ class Joint:
         log_wrong = -np.maximum(logit, 0.0) - np.log1p(small) - self.log_others
         right = np.where(logit >= 0, 1.0, small) / (1.0 + small)
         votes = np.bincount(self.cell, logit + self.log_others, self.n_items * self.n_classes)
-        score = votes.reshape(-1, self.n_classes) + np.bincount(self.item, log_wrong, self.n_items)[:, None]
-        score = score + log_prevalence
+        score = votes.reshape(-1, self.n_classes).astype(np.float64)
+        score += np.bincount(self.item, log_wrong, self.n_items)[:, None]
+        score += log_prevalence
         score[self.golden] += self.barrier
         truth, value = normalised(score)
-        return truth, value, logit, ease, right
+        return truth.astype(np.float64, copy=False), value, logit, ease, right
 
     def __call__(self, x: FloatArray) -> tuple[float, FloatArray]:
         """Nats, and their gradient."""
