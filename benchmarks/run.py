@@ -11,7 +11,17 @@ from datetime import date
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("svi_epoch", "generation", "histograms", "intervals", "references", "imports", "scaling")
+SCRIPTS = (
+    "svi_epoch",
+    "generation",
+    "histograms",
+    "intervals",
+    "references",
+    "aggregation",
+    "real_labels",
+    "imports",
+    "scaling",
+)
 LIBRARIES = ("crowdpyro", "torch", "pyro-ppl", "numpy", "scipy", "pandas")
 
 
