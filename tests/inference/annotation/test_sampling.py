@@ -100,14 +100,13 @@ def test_every_model_is_fitted_and_repeats_itself(model):
 
 
 def test_a_point_estimate_on_the_edge_is_a_start_all_the_same():
-    # With flat priors the mode has shares of 0, where the density of unconstrained coordinates ends.
+    # With flat priors the mode has shares of 0, where no gradient is: from there both stay below 1e-23; measured .027.
     flat = DawidSkene(prevalence=1.0, diagonal=1.0, off_diagonal=1.0)
     labels = simulate(DawidSkene(), _everybody(6, 3, 3), seed=0).labels
-    for fit in (
-        fit_svi(flat, labels, num_steps=20, num_samples=10),
-        sample_annotation(flat, labels, num_samples=5, warmup_steps=5, num_chains=1),
-    ):
-        assert np.isfinite(fit.log_likelihood).all()
+    variational = fit_svi(flat, labels, num_steps=100, lr=0.1, num_samples=20)
+    chain = sample_annotation(flat, labels, num_samples=20, warmup_steps=20, num_chains=1)
+    assert variational.params["confusion"].min() > 0.002
+    assert chain.params["confusion"].min() > 0.002
 
 
 def test_bad_settings_are_named():
