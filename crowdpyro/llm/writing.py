@@ -73,9 +73,12 @@ def _generate(network: Any, batch: Sequence[_Draw], temperature: float, max_toke
     if temperature > 0:
         uniform = np.stack([_uniform(draw, seed, max_tokens) for draw in batch])
         chosen = [_Inverse(torch.as_tensor(uniform, dtype=torch.float32), width, temperature)]
-    ids, mask = (torch.as_tensor(each, device=network.device) for each in (ids, mask))
     written = network.generate(
-        input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=max_tokens, logits_processor=chosen
+        input_ids=torch.as_tensor(ids, device=network.device),
+        attention_mask=torch.as_tensor(mask, device=network.device),
+        do_sample=False,
+        max_new_tokens=max_tokens,
+        logits_processor=chosen,
     )
     return torch.as_tensor(written)[:, width:]
 
