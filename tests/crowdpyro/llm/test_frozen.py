@@ -250,9 +250,14 @@ def test_options_that_do_not_fit(tiny: FrozenLLM, options: dict[str, object], me
         tiny.refer(PROBLEMS, Ordinal.range(1, 3), **options)
 
 
-def test_a_continuous_scale_is_refused_with_a_way_out(tiny: FrozenLLM) -> None:
-    with pytest.raises(ModelError, match=r"References\.from_frame"):
-        tiny.refer(PROBLEMS, Continuous(0, 1))
+def test_numbers_of_a_continuous_scale_are_scored_digit_by_digit(tiny: FrozenLLM) -> None:
+    answers = tiny.refer(PROBLEMS, Continuous(0, 100), grid=[0, 10, 100], n_draws=1000, prompt="{text} Answer:")
+    assert probabilities(answers).shape == (3, 1, 1000)
+    for drawn, text in zip(probabilities(answers)[:, 0], PROBLEMS["text"], strict=True):
+        zero, ten, hundred = (np.exp(by_hand(tiny, f"{text} Answer: ", each)) for each in ("0", "10", "100"))
+        p = np.array([zero, ten - hundred, hundred]) / (zero + ten)
+        counts, _ = np.histogram(drawn, [0, 5, 55, 100])
+        np.testing.assert_allclose(counts / 1000, p, atol=1.5e-3)
 
 
 def test_models_that_cannot_be_loaded(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
