@@ -13,28 +13,27 @@ import pandas as pd
 
 from .errors import DataError
 from .inference.seeds import generator
+from .long_frames import (
+    codes_of,
+    no_id,
+    once,
+    participant_table,
+    problem_table,
+    refuse_duplicates,
+    renamed,
+    sorted_ids,
+    stripped,
+)
 from .models.ballot import EMPTY, Ballot
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
-from .tables import (
-    folded_names,
-    id_hint,
-    id_text,
-    read_table,
-    require_columns,
-    require_rows,
-    row_of,
-    rows_named,
-    rows_of,
-    shown,
-)
+from .survey import PSU, STRATUM, WEIGHT, SurveyDesign, taken_off
+from .tables import read_table, require_columns, require_rows, row_of
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Unit: TypeAlias = Literal["participant", "problem", "response"]
 
-# crowd-kit's names for the same columns.
-_ALIASES = {"problem": "task", "participant": "worker", "response": "label"}
 # What people say of a trait, their religion for one; "NA" and "null" are what programs write into an empty cell.
 _TRAITS = ("None",)
 
@@ -59,6 +58,8 @@ class CrowdData:
         Codes (discrete scales) or values, shape `(n_answers,)`; of ballots one number an option, `(n_answers, M)`.
     report
         What was filled, dropped or assumed.
+    design
+        Survey weights, strata and primary sampling units of the participants; None for people who count alike.
     """
 
     scale: Scale
@@ -68,6 +69,7 @@ class CrowdData:
     participant_code: IntArray
     response: FloatArray
     report: tuple[str, ...] = ()
+    design: SurveyDesign | None = None
 
     @classmethod
     def from_frames(
@@ -78,6 +80,9 @@ class CrowdData:
         *,
         scale: Scale,
         missing_profile: Literal["level", "drop"] = "level",
+        weight: str | None = WEIGHT,
+        stratum: str | None = STRATUM,
+        psu: str | None = PSU,
     ) -> CrowdData:
         """Check and join three frames.
 
@@ -94,6 +99,9 @@ class CrowdData:
             What an answer may be.
         missing_profile
             `level` keeps people with missing traits (see `clean_profiles`); `drop` leaves them and their answers out.
+        weight, stratum, psu
+            Columns of `participants` that are survey weights, strata and primary sampling units, and no traits; None
+            where a column of that name is a trait.
 
         Raises
         ------
@@ -105,13 +113,14 @@ class CrowdData:
         notes: list[str] = []
         responses = require_rows(renamed(responses, ("problem", "participant", "response"), "responses"), "responses")
         require_columns(responses, ("problem", "participant", "response"), "responses")
-        problems = _problem_table(renamed(problems, ("problem", "text"), "problems"))
+        problems = problem_table(renamed(problems, ("problem", "text"), "problems"))
         if participants is None:
-            people = pd.DataFrame(index=_sorted_ids(_stripped(responses["participant"])))
+            people = pd.DataFrame(index=sorted_ids(stripped(responses["participant"])))
         else:
-            people = _participant_table(renamed(participants, ("participant",), "participants"))
+            people = participant_table(renamed(participants, ("participant",), "participants"))
+        people, design, taken = taken_off(people, weight, stratum, psu)
         for column in ("problem", "participant"):
-            gaps = _no_id(responses[column])
+            gaps = no_id(responses[column])
             if gaps.any():
                 raise DataError(
                     f"column {column!r} of responses is empty in {row_of(responses.index[gaps])} "
@@ -128,14 +137,15 @@ class CrowdData:
                     f"missing_profile='drop': all {len(people)} participants miss a profile value, such as one in "
                     f"column {column!r}, and nobody is left; leave the column out or use 'level'."
                 )
-            lost = _stripped(responses["participant"]).isin(people.index[gaps])
+            lost = stripped(responses["participant"]).isin(people.index[gaps])
             notes.append(
                 f"{int(gaps.sum())} participants with a missing profile value dropped, with {int(lost.sum())} answers"
             )
             responses = responses[~lost]
             people = people[~gaps]
+            design = None if design is None else design.rows(~gaps)
         people, filled = clean_profiles(people)
-        notes.extend(filled)
+        notes.extend((*taken, *filled))
         given = responses["response"].notna() & (responses["response"].astype(str).str.strip() != "")
         if not given.all():
             notes.append(f"{int((~given).sum())} empty responses taken as no answer")
@@ -143,11 +153,11 @@ class CrowdData:
         if responses.empty:
             raise DataError("column 'response' of responses holds no answer at all; give at least one.")
         response = scale.encode(responses["response"].to_numpy(), rows=responses.index)
-        problem = _codes(responses["problem"], problems.index, "problem", "problems", notes)
-        person = _codes(responses["participant"], people.index, "participant", "participants", notes)
-        _refuse_duplicates(responses, person, problem, len(problems))
+        problem = codes_of(responses["problem"], problems.index, "problem", "problems", notes)
+        person = codes_of(responses["participant"], people.index, "participant", "participants", notes)
+        refuse_duplicates(responses, person, problem, len(problems))
         order = np.lexsort((problem, person))
-        return cls(scale, problems, people, problem[order], person[order], response[order], tuple(notes))
+        return cls(scale, problems, people, problem[order], person[order], response[order], tuple(notes), design)
 
     @classmethod
     def read(
@@ -158,6 +168,9 @@ class CrowdData:
         *,
         scale: Scale,
         missing_profile: Literal["level", "drop"] = "level",
+        weight: str | None = WEIGHT,
+        stratum: str | None = STRATUM,
+        psu: str | None = PSU,
     ) -> CrowdData:
         """`from_frames` on files, `.csv`, `.csv.gz` or `.parquet`; see `read_table` for what a spreadsheet may write.
 
@@ -166,7 +179,16 @@ class CrowdData:
         """
         answers = read_table(responses, answer_words(scale))
         people = None if participants is None else read_table(participants, _TRAITS)
-        return cls.from_frames(answers, read_table(problems), people, scale=scale, missing_profile=missing_profile)
+        return cls.from_frames(
+            answers,
+            read_table(problems),
+            people,
+            scale=scale,
+            missing_profile=missing_profile,
+            weight=weight,
+            stratum=stratum,
+            psu=psu,
+        )
 
     @property
     def n_answers(self) -> int:
@@ -182,6 +204,11 @@ class CrowdData:
     def n_participants(self) -> int:
         """Number of participants, whether they answered or not."""
         return len(self.participants)
+
+    @property
+    def weights(self) -> FloatArray | None:
+        """Survey weights of the participants, of mean 1, `(n_participants,)`; None where they count alike."""
+        return None if self.design is None else self.design.weights
 
     @property
     def answers(self) -> pd.DataFrame:
@@ -207,16 +234,20 @@ class CrowdData:
         return answered
 
     def counts(self) -> FloatArray:
-        """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points."""
+        """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points.
+
+        With survey weights, an answer counts as often as its participant's weight says.
+        """
         if isinstance(self.scale, Continuous):
             raise DataError("counts need a discrete scale; continuous answers have no levels.")
-        n_levels = self.scale.n_levels
+        n_levels, weights = self.scale.n_levels, self.weights
+        each = None if weights is None else weights[self.participant_code]
         if isinstance(self.scale, Ballot):
             totals = np.zeros((self.n_problems, n_levels))
-            np.add.at(totals, self.problem_code, self.response)
+            np.add.at(totals, self.problem_code, self.response if each is None else self.response * each[:, None])
             return totals
         cell = self.problem_code * n_levels + self.response.astype(np.int64)
-        return np.bincount(cell, minlength=self.n_problems * n_levels).reshape(-1, n_levels).astype(float)
+        return np.bincount(cell, each, minlength=self.n_problems * n_levels).reshape(-1, n_levels).astype(float)
 
     def select(
         self, participants: Iterable[object] | None = None, problems: Iterable[object] | None = None
@@ -224,10 +255,10 @@ class CrowdData:
         """The data of these participants and problems, in the order given; an unknown or repeated id raises."""
         people = np.arange(self.n_participants)
         if participants is not None:
-            people = _once(participants, self.participants.index, "participant")
+            people = once(participants, self.participants.index, "participant")
         asked = np.arange(self.n_problems)
         if problems is not None:
-            asked = _once(problems, self.problems.index, "problem")
+            asked = once(problems, self.problems.index, "problem")
         return self._rows(people, asked)
 
     def split(self, by: Unit, test_size: float | int = 0.2, seed: int = 0) -> tuple[CrowdData, CrowdData]:
@@ -294,6 +325,7 @@ class CrowdData:
             self,
             problems=self.problems.iloc[asked],
             participants=self.participants.iloc[people],
+            design=None if self.design is None else self.design.rows(people),
             problem_code=problem[order],
             participant_code=person[order],
             response=self.response[order],
@@ -310,141 +342,9 @@ def answer_words(scale: Scale) -> tuple[str, ...]:
 
 def read_problems(path: str | Path) -> pd.DataFrame:
     """Problems of a file, indexed by id, each with a text."""
-    return _problem_table(renamed(read_table(path), ("problem", "text"), "problems"))
+    return problem_table(renamed(read_table(path), ("problem", "text"), "problems"))
 
 
 def read_participants(path: str | Path) -> pd.DataFrame:
     """Profiles of a file, indexed by participant."""
-    return _participant_table(renamed(read_table(path, _TRAITS), ("participant",), "participants"))
-
-
-def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
-    """The frame with crowd-kit's names of these keys replaced where ours are absent; a repeated column raises."""
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        raise DataError(f"table {name!r}: column {repeated[0]!r} stands there twice or more; keep one.")
-    absent = [key for key in keys if key not in frame.columns and key not in frame.index.names]
-    frame = frame.rename(columns=folded_names(frame.columns, absent))
-    aliases = {_ALIASES[key]: key for key in absent if key in _ALIASES and key not in frame.columns}
-    frame = frame.rename(columns=folded_names(frame.columns, aliases))
-    return frame.rename(columns=aliases)
-
-
-def _stripped(ids: pd.Series) -> pd.Series:
-    """Ids without blanks around them."""
-    if pd.api.types.is_numeric_dtype(ids):
-        return ids
-    return ids.map(lambda each: each.strip() if isinstance(each, str) else each)
-
-
-def _no_id(ids: pd.Series) -> npt.NDArray[np.bool_]:
-    """Where an id is absent or blank."""
-    return np.asarray(ids.isna() | (_stripped(ids) == ""))
-
-
-def _sorted_ids(ids: pd.Series) -> pd.Index:
-    """The distinct ids in order; numbers and texts mixed, which have no order, by type and then by text."""
-    index: pd.Index = pd.Index(ids.dropna().unique(), name="participant")
-    try:
-        index = index.sort_values()
-    except TypeError:
-        index = pd.Index(sorted(index, key=lambda each: (type(each).__name__, str(each))), name="participant")
-    return index
-
-
-def _once(wanted: Iterable[object], index: pd.Index, name: str) -> IntArray:
-    """Positions of ids, each named once."""
-    rows = rows_of(wanted, index, name)
-    repeated = pd.Index(rows).duplicated()
-    if repeated.any():
-        raise DataError(f"{name} {shown(index[rows[repeated][0]])} is selected twice or more; name each id once.")
-    return rows
-
-
-def _problem_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Problems indexed by id, each with a text."""
-    frame = _indexed(frame, "problem", "problems")
-    require_columns(frame, ("text",), "problems")
-    empty = frame["text"].isna() | (frame["text"].astype(str).str.strip() == "")
-    if empty.any():
-        raise DataError(
-            f"column 'text' of problems is empty for problem {shown(frame.index[empty][0])} ({int(empty.sum())} such); "
-            "give every problem its text or leave it out."
-        )
-    return frame.assign(text=frame["text"].astype(str))
-
-
-def _participant_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Participants indexed by id."""
-    frame = _indexed(frame, "participant", "participants")
-    for name, column in frame.items():
-        if pd.api.types.is_numeric_dtype(column) and column.isna().all():
-            raise DataError(f"column {name!r} of participants is empty for everybody; fill it or leave it out.")
-    return frame
-
-
-def _indexed(frame: pd.DataFrame, key: str, name: str) -> pd.DataFrame:
-    """The frame indexed by a unique, complete key."""
-    if key not in frame.columns and frame.index.name == key:
-        frame = frame.reset_index()
-    require_rows(frame, name)
-    require_columns(frame, (key,), name)
-    gaps = _no_id(frame[key])
-    if gaps.any():
-        raise DataError(
-            f"column {key!r} of {name} is empty in {row_of(frame.index[gaps])} ({int(gaps.sum())} such rows); fill it "
-            "or drop the row."
-        )
-    frame = frame.assign(**{key: _stripped(frame[key])})
-    repeated = frame[key].duplicated()
-    if repeated.any():
-        first = frame[key][repeated].iloc[0]
-        rows = rows_named(frame.index[frame[key] == first])
-        raise DataError(f"column {key!r} of {name}: {shown(first)} stands there twice or more ({rows}); keep one row.")
-    return frame.set_index(key)
-
-
-def _codes(ids: pd.Series, index: pd.Index, key: str, table: str, notes: list[str]) -> IntArray:
-    """Rows of answers in a table; an answer without its row raises.
-
-    Where one side has numbers and the other the same numbers as text, they are joined if each number is one text
-    only, and a note says so: a spreadsheet makes "007" a 7.
-    """
-    ids = _stripped(ids)
-    codes = index.get_indexer(pd.Index(ids))
-    if (codes < 0).any() and pd.api.types.is_numeric_dtype(ids) != pd.api.types.is_numeric_dtype(index):
-        there = pd.Index([id_text(each) for each in index])
-        twice = there[there.duplicated()]
-        if len(twice):
-            same = ", ".join(map(shown, index[there == twice[0]]))
-            raise DataError(
-                f"column {key!r}: the ids are numbers in one table and text in the other, and {same} of {table} are "
-                "one number; write the ids alike."
-            )
-        joined = there.get_indexer(pd.Index([id_text(each) for each in ids]))
-        # Two texts of the answers that are one number may be two people.
-        if (joined >= 0).all() and len(np.unique(joined)) == ids.nunique():
-            notes.append(f"column {key!r}: numbers in one table, text in the other; joined as numbers")
-            codes = joined
-    if (codes < 0).any():
-        missing = ids[codes < 0]
-        raise DataError(
-            f"column {key!r} of responses: {shown(missing.iloc[0])} ({row_of(missing.index)}, {len(missing)} answers, "
-            f"{missing.nunique()} such) "
-            f"has no row in {table}; add it there or drop its answers.{id_hint(missing.iloc[0], index)}"
-        )
-    return codes.astype(np.int64)
-
-
-def _refuse_duplicates(responses: pd.DataFrame, person: IntArray, problem: IntArray, n_problems: int) -> None:
-    """A person answers a problem once."""
-    cell = pd.Series(person * n_problems + problem)
-    repeated = cell.duplicated().to_numpy()
-    if repeated.any():
-        place = int(np.flatnonzero(repeated)[0])
-        first = responses.iloc[place]
-        rows = rows_named(responses.index[(cell == cell[place]).to_numpy()])
-        raise DataError(
-            f"columns 'participant', 'problem': {shown(first['participant'])} answered {shown(first['problem'])} "
-            f"more than once ({rows}; {int(repeated.sum())} such rows in all); keep one answer each."
-        )
+    return participant_table(renamed(read_table(path, _TRAITS), ("participant",), "participants"))
