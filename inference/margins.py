@@ -63,7 +63,7 @@ class Margins:
     batch
         Training answers; the people are drawn from its profiles.
     n_people
-        S, a power of two; by default 32 to 128, the fewer the more numbers there are in the answers.
+        S, a power of two; by default 32 to 128, the fewer the more numbers there are in the distinct answers.
     seed
         Of the people drawn.
     """
@@ -71,7 +71,9 @@ class Margins:
     def __init__(self, model: JointModel, batch: Batch, n_people: int | None = None, seed: int = 0) -> None:
         self.model, self.batch = model, batch
         if n_people is None:
-            numbers = max(batch.n_answers, 1) * model.blender.n_belief
+            # Not by the number of answers: 25 items of 1,000 people are 150 cells, and with the 32 people that 25,000
+            # answers would allow, their W1 was .075; with 128 it is .069, which is the sample's own.
+            numbers = max(len(Cells.of(batch).count), 1) * model.blender.n_belief
             n_people = 2 ** min(7, max(5, int(math.log2(100_000 / numbers))))
         draws = normal_draws(n_people, 1 + model.n_eps, seed).to(batch.profile)
         place = (torch.special.ndtr(draws[:, 0]) * batch.n_participants).long().clamp(max=batch.n_participants - 1)
