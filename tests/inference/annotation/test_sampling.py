@@ -139,18 +139,15 @@ def _groups(model, n_groups, n_items, n_workers):
     )
 
 
-def _calibration(model, quantities, *, n_groups, n_items, n_workers, shrink=1.0):
-    """Ranks of each group's quantities among thinned draws of one chain; `shrink` falsifies the posterior's width."""
-    made = _groups(model, n_groups, n_items, n_workers)
-    fit = sample_annotation(model, made.labels, num_samples=990, warmup_steps=400, num_chains=1, seed=22)
-    draws = {name: value[0, 9::10] for name, value in fit.draws.items()}
+def _calibration(fit, made, quantities, n_groups, width=1.0):
+    """Ranks of each group's quantities among thinned draws of one chain, whose spread may be falsified."""
     columns, names, rng = [], [], np.random.default_rng(23)
     for name, stride in quantities:
-        each = draws[name].reshape(99, n_groups, stride, -1)[:, :, 0]
-        each = each.mean(0) + shrink * (each - each.mean(0))
-        columns.append(rank(made.params[name].reshape(n_groups, stride, -1)[:, 0], each, rng))
-        names += [f"{name}[{place}]" for place in range(each.shape[-1])]
-    return Calibration(np.concatenate(columns, axis=1), tuple(names), 99), fit, made
+        draws = fit.draws[name][0, 9::10].reshape(99, n_groups, stride, -1)[:, :, 0]
+        draws = draws.mean(0) + width * (draws - draws.mean(0))
+        columns.append(rank(made.params[name].reshape(n_groups, stride, -1)[:, 0], draws, rng))
+        names += [f"{name}[{place}]" for place in range(draws.shape[-1])]
+    return Calibration(np.concatenate(columns, axis=1), tuple(names), 99)
 
 
 def _reliable(fit, made):
@@ -173,7 +170,9 @@ def _reliable(fit, made):
     ids=["dawid_skene", "glad"],
 )
 def test_nuts_is_calibrated(model, quantities):
-    # 150 tables of six items and three workers; right posteriors fail with chance .01.
-    found, fit, made = _calibration(model, quantities, n_groups=150, n_items=6, n_workers=3)
-    assert found.rejected(error_rate=0.01) == []
+    # 150 tables of six items and three workers; right posteriors fail with chance .01 each.
+    made = _groups(model, n_groups=150, n_items=6, n_workers=3)
+    fit = sample_annotation(model, made.labels, num_samples=990, warmup_steps=400, num_chains=1, seed=22)
+    assert _calibration(fit, made, quantities, 150).rejected(error_rate=0.01) == []
+    assert _calibration(fit, made, quantities, 150, width=0.5).rejected(error_rate=0.01) != []
     assert _reliable(fit, made)
