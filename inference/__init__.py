@@ -28,5 +28,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "posterior": ["Posterior"],
         "stock_svi": ["approximate_posterior"],
         "uniformity": ["ecdf_band", "uniform_p_value"],
+        "weighing": ["weighed"],
     },
 )

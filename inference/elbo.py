@@ -3,6 +3,8 @@
 loss = - sum over sites of   log p(value)                  for what was observed
                              - beta KL(q || p)             for what the guide drew (`divergence`)
 
+Survey weights multiply what is a person's (`weighing`).
+
 At beta = 1 it equals Pyro's `TraceMeanField_ELBO` to rounding, which scores the latents as well and checks every site
 for NaN: a seventh of a step. Objectives take a model that has the programs as methods, and choose theirs.
 """
@@ -23,6 +25,7 @@ from torch import Tensor
 from ..models.errors import ModelError
 from .divergence import divergence
 from .sites import check_sites
+from .weighing import weighed
 
 
 class CrowdELBO(ELBO):
@@ -63,8 +66,9 @@ class CrowdELBO(ELBO):
     def _get_trace(
         self, model: Callable[..., Any], guide: Callable[..., Any], args: Any, kwargs: Any
     ) -> tuple[Trace, Trace]:
-        told = poutine.trace(guide).get_trace(*args, **kwargs)
-        story = poutine.trace(poutine.replay(model, trace=told)).get_trace(*args, **kwargs)
+        with weighed(args[0] if args else None):
+            told = poutine.trace(guide).get_trace(*args, **kwargs)
+            story = poutine.trace(poutine.replay(model, trace=told)).get_trace(*args, **kwargs)
         if not self._checked:
             check_sites(story, told)
             self._checked = True
@@ -80,7 +84,8 @@ class CrowdELBO(ELBO):
                 term = -self.beta * divergence(told.nodes[name]["fn"], site["fn"], site["value"])
             else:
                 term = site["fn"].log_prob(site["value"])
-            terms.append(scale_and_mask(term, mask=site["mask"]).sum() * site["scale"])
+            term, scale = scale_and_mask(term, mask=site["mask"]), site["scale"]
+            terms.append((term * scale).sum() if isinstance(scale, Tensor) else term.sum() * scale)
         return torch.stack(terms).sum()
 
 

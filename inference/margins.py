@@ -2,13 +2,13 @@
 
 maximise  sum_{t,k} n_tk log [ (1/S) sum_s F(k | x_t, v_s, eps_s) ]  + log prior(encoder)
 
-n_tk counts the training answers k to problem t; v_s is drawn from the training profiles, eps_s from its prior, both
-along one Sobol sequence (32 people at random lean a way that 400 do not, and the shifts would make up for it). Only
-shift and cut points move; loadings, spread and network stay, so that the answers' dependence does. It is the
-limited-information idea of Olsson (1979) - thresholds from the margins, dependence from the joint - and mends what the
-bound of the first stage leaves: its posterior of eps is Gaussian, and the slack goes into the margins. Moving the
-spread as well would weaken the dependence: correlations of simulated people of .64 came out at .50, and come out at
-.59 this way, which is where the first stage had left them.
+n_tk counts the training answers k to problem t, by survey weight where people have one; v_s is drawn from the training
+profiles, likewise by weight, eps_s from its prior, both along one Sobol sequence (32 people at random lean a way that
+400 do not, and the shifts would make up for it). Only shift and cut points move; loadings, spread and network stay, so
+that the answers' dependence does. It is the limited-information idea of Olsson (1979) - thresholds from the margins,
+dependence from the joint - and mends what the bound of the first stage leaves: its posterior of eps is Gaussian, and
+the slack goes into the margins. Moving the spread as well would weaken the dependence: correlations of simulated people
+of .64 came out at .50, and come out at .59 this way, which is where the first stage had left them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class Cells:
         """Count a batch's answers."""
         answers = batch.given.flatten(1) if batch.given.ndim > 1 else batch.given[:, None]
         pairs = torch.cat([batch.problem.to(answers)[:, None], answers], dim=1)
-        unique, count = torch.unique(pairs, dim=0, return_counts=True)
+        unique, place, count = torch.unique(pairs, dim=0, return_inverse=True, return_counts=True)
+        if batch.survey_weight is not None:
+            weight = batch.survey_weight.to(pairs)[batch.participant]
+            count = weight.new_zeros(len(unique)).index_add(0, place, weight)
         response = unique[:, 1:].reshape(len(unique), *batch.given.shape[1:])
         return cls(unique[:, 0].long(), response, count.to(pairs))
 
@@ -76,9 +79,9 @@ class Margins:
             numbers = max(len(Cells.of(batch).count), 1) * model.blender.n_belief
             n_people = 2 ** min(7, max(5, int(math.log2(100_000 / numbers))))
         draws = normal_draws(n_people, 1 + model.n_eps, seed).to(batch.profile)
-        place = (torch.special.ndtr(draws[:, 0]) * batch.n_participants).long().clamp(max=batch.n_participants - 1)
         with torch.no_grad():
-            people = _by_leaning(model.participants(batch.profile, None).shift)[place]
+            leaning = _by_leaning(model.participants(batch.profile, None).shift)
+            people = leaning[_places(torch.special.ndtr(draws[:, 0]), batch, leaning)]
             self.people = model.participants(batch.profile[people], draws[:, 1:]).crossed()
         self.twins = None if batch.twins is None else batch.twins[people]
 
@@ -105,6 +108,15 @@ class Margins:
                 gradients[place] = gradients[place] + gradient
             log_likelihood += value.item()
         return log_likelihood, gradients
+
+
+def _places(uniform: Tensor, batch: Batch, order: Tensor) -> Tensor:
+    """Places in an order of the people, each as likely as their survey weight."""
+    last = batch.n_participants - 1
+    if batch.survey_weight is None:
+        return (uniform * batch.n_participants).long().clamp(max=last)
+    upto = batch.survey_weight[order].cumsum(0)
+    return torch.searchsorted(upto, uniform * upto[-1], right=True).clamp(max=last)
 
 
 def _by_leaning(shift: Tensor) -> Tensor:

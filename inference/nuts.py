@@ -68,7 +68,8 @@ def sample_posterior(
     Raises
     ------
     ModelError
-        Where the program draws noise while it is scored, for a minibatch, or when nothing is random.
+        Where the program draws noise while it is scored, for a minibatch, when nothing is random, and for parameters
+        of a batch with survey weights.
     """
     if num_samples < 4 or num_chains < 1:
         raise ModelError(f"num_samples={num_samples}, num_chains={num_chains}: give at least 4 draws of one chain.")
@@ -97,6 +98,11 @@ def lifted(model: JointModel, batch: Batch, parameters: Chosen, integrate: bool)
     """
     batch.given  # noqa: B018 - raises when there are no answers, which would otherwise be sampled as well
     program = LiftedCrowd(model, parameters)
+    if program.scales and batch.survey_weight is not None:
+        raise ModelError(
+            "batch has survey weights, and a pseudo-likelihood gives parameters no posterior; sample eps alone, which "
+            "no weight touches, or replace(batch, survey_weight=None)."
+        )
     if not (model.n_eps or program.scales):
         raise ModelError("parameters=(): the model has n_eps=0, so that nothing is random; name a parameter.")
     if batch.population != batch.n_participants:

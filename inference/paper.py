@@ -9,7 +9,7 @@ l is the squared error of numeric answers. Of labels and ballots the paper print
 and, minimised as printed, rewards disagreement; here it is -log (1/J) sum_j F(y_it | delta^(j)). The KL is in closed
 form for a normal belief, sampled for a semi-implicit one, of which q_K gives an upper bound. A persistent eps, which
 the paper does not have, adds KL(q(eps_i | y_i, v_i) || Normal(0, I)) / T_i, a learned participation -log p(phi_it),
-averaged alike.
+averaged alike. Survey weights w_i of mean 1 make each mean over people (1/N) sum_i w_i.
 
 When it is wrong: squared error cares for the mean alone, so that the belief's variance is left to the prior and the
 decision noise to its starting value; the prior and lambda are in the unit of the response and do not follow its scale.
@@ -79,6 +79,8 @@ class PaperELBO(CrowdELBO):
         heard = torch.ones_like(batch.participant) if batch.took_part is None else batch.took_part.long()
         count = torch.zeros_like(batch.rows).index_add(0, batch.participant, heard).clamp(min=1)
         person = 1.0 / (count * batch.n_participants)
+        if batch.survey_weight is not None:
+            person = person * batch.survey_weight
         answer = person[batch.participant] * heard
         delta = told.nodes["delta"]
         loss = (answer * divergence(delta["fn"], story.nodes["delta"]["fn"], delta["value"])).sum()
@@ -91,7 +93,9 @@ class PaperELBO(CrowdELBO):
         if "phi" in story:
             phi = story.nodes["phi"]
             met = torch.bincount(batch.participant, minlength=batch.n_participants) * batch.n_participants
-            loss = loss - (phi["fn"].log_prob(phi["value"]) / met[batch.participant]).sum()
+            term = phi["fn"].log_prob(phi["value"]) / met[batch.participant]
+            weight = batch.survey_weight
+            loss = loss - (term if weight is None else term * weight[batch.participant]).sum()
         return loss + self.decision_weight * (answer * self._decision_loss(model, batch, told)).sum()
 
     def _decision_loss(self, model: JointModel, batch: Batch, told: Trace) -> Tensor:

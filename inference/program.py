@@ -73,6 +73,7 @@ def everybody_meets_everything(batch: Batch) -> Iterator[Batch]:
             took_part=None,
             population=len(rows),
             met=None,
+            survey_weight=None,
         )
 
 

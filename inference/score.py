@@ -3,14 +3,15 @@
 joint   (1/A) sum_i log mean_s prod_t F(y_it | eps_i^(s), v_i)       S shared draws of eps
 single  (1/A) sum_it log mean_s F(y_it | eps^(s), v_i)
 
-in nats per answer, A the number of answers. The joint score sees that a person's answers hang together; the single
+in nats per answer, A the number of answers. With survey weights, sum_i w_i over sum_i w_i A_i: the score of the
+population that they stand for. The joint score sees that a person's answers hang together; the single
 score cannot. Neither ever sees q(eps_i | y_i): a score whose eps was inferred from the answers it scores is a leak.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from scipy.special import ndtri
@@ -52,11 +53,16 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
     seed
         Of the Sobol scrambling.
     """
-    batch, n = batch.answered(), max(batch.n_given, 1)
+    batch = batch.answered()
+    n: Any = max(batch.n_given, 1)
     answered = torch.zeros(batch.n_participants, dtype=torch.bool, device=batch.rows.device)
     answered[batch.participant] = True
+    weight = None if batch.survey_weight is None else batch.survey_weight[batch.participant]
+    if weight is not None:
+        n = weight.sum()
     if not tells_the_story(model):
         joint, single = run_score(model, batch, n_draws)
+        joint, single = _weighed(joint, batch.survey_weight), _weighed(single, weight)
         return LogScore(float(joint[answered].sum() / n), float(single.sum() / n))
     n_draws = n_draws if model.n_eps else 1
     draws = normal_draws(n_draws, model.n_eps, seed).to(batch.profile)
@@ -69,5 +75,9 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
         log_prob = model.answer_dist(model.belief_dist(x, z), x, z).log_prob(batch.response)
         joint[s].index_add_(0, batch.participant, log_prob)
         single = torch.logaddexp(single, log_prob)
-    person = torch.logsumexp(joint, dim=0)[answered] - math.log(n_draws)
-    return LogScore(float(person.sum() / n), float(single.sum() / n) - math.log(n_draws))
+    person = _weighed(torch.logsumexp(joint, dim=0) - math.log(n_draws), batch.survey_weight)[answered]
+    return LogScore(float(person.sum() / n), float(_weighed(single, weight).sum() / n) - math.log(n_draws))
+
+
+def _weighed(score: Tensor, weight: Tensor | None) -> Tensor:
+    return score if weight is None else score * weight

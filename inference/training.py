@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -31,6 +32,7 @@ from .program import tells_the_story
 from .score import log_score
 from .sites import check_sites
 from .snapshot import Keeper, Snapshot, put_back, take
+from .weighing import weighed
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,9 @@ class _JointStage:
         try:
             if self.program is None:
                 self.program = _program(self.model, self.guide, self.objective, batch)
-            loss = self.objective.differentiable_loss(self.program, self.guide, batch)
+            # Our objectives weigh people themselves.
+            with nullcontext() if isinstance(self.objective, CrowdELBO) else weighed(batch):
+                loss = self.objective.differentiable_loss(self.program, self.guide, batch)
             if not isinstance(self.objective, PaperELBO):
                 loss = loss / (batch.weight * n_given)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]

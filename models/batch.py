@@ -50,6 +50,9 @@ class Batch:
     twins
         The LLM's answer in the role of each participant, in the place of `reference`, shape
         `(n_participants, n_problems)`, of options one more axis; None where everybody has the same.
+    survey_weight
+        How much each participant counts, of mean 1 over those who answered, shape `(n_participants,)`; None where all
+        count alike.
     """
 
     features: Tensor
@@ -65,6 +68,7 @@ class Batch:
     met: ProblemView | None = None
     took_part: Tensor | None = None
     twins: Tensor | None = None
+    survey_weight: Tensor | None = None
 
     @property
     def n_participants(self) -> int:
@@ -115,7 +119,8 @@ class Batch:
         within = torch.arange(len(participant), device=chosen.device) - (count.cumsum(0) - count)[participant]
         kept = order[start[chosen][participant] + within]
         twins = None if self.twins is None else self.twins[chosen]
-        batch = replace(self, profile=self.profile[chosen], rows=self.rows[chosen], twins=twins)
+        weight = None if self.survey_weight is None else self.survey_weight[chosen]
+        batch = replace(self, profile=self.profile[chosen], rows=self.rows[chosen], twins=twins, survey_weight=weight)
         return replace(batch.meetings(kept), participant=participant)
 
     def meetings(self, chosen: Tensor) -> Batch:
