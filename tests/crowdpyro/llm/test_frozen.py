@@ -301,17 +301,11 @@ def test_the_embedded_model_scores_as_plain_passes_do(embedded: FrozenLLM, kind:
     llm = copy.copy(embedded)
     llm.chat = kind == "chat"
     turns = [user_turn(llm._tokenizer, prompt) for prompt in prompts]
+    # Beside words, whose first token brings its space along, a digit is two tokens: the space and the digit.
     expected = np.array(
         [
-            # A digit follows a space that is a token of its own; a word brings its space along.
             [
-                by_hand(llm, turn, option, special=False)
-                if llm.chat
-                else by_hand(
-                    llm,
-                    f"{prompt} " if option[0].isdigit() else prompt,
-                    option if option[0].isdigit() else f" {option}",
-                )
+                by_hand(llm, turn, option, special=False) if llm.chat else by_hand(llm, prompt, f" {option}")
                 for option in options
             ]
             for prompt, turn in zip(prompts, turns, strict=True)
