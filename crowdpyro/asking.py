@@ -145,7 +145,8 @@ def shares_of(
 ) -> npt.NDArray[np.float64]:
     """Share of each answer among these people if they answered infinitely often, shape `(n_problems, n_levels)`."""
     reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
-    found = shares(fitted.model, asked.view, people_of(fitted, recruits), reference)
+    weights = None if recruits.weights is None else torch.as_tensor(recruits.weights).to(fitted.device)
+    found = shares(fitted.model, asked.view, people_of(fitted, recruits), reference, weights)
     return found.cpu().numpy().astype(np.float64)
 
 

@@ -1,6 +1,7 @@
 """Yardsticks: what a crowd must be measured against, the share of every level, `(n_problems, n_levels)`.
 
-Two of them are trivial and strong: the training marginal, and the calibration table P(y | reference).
+Two of them are trivial and strong: the training marginal, and the calibration table P(y | reference). Counts of a
+`CrowdData` with survey weights are sums of weights, and the yardsticks made of them are those of the population.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from .aggregation.summaries import summarise
 from .errors import DataError
 from .inference.seeds import generator
+from .survey import checked_weights, shares_of_weights
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -137,7 +139,7 @@ def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: floa
     return result
 
 
-def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0) -> FloatArray:
+def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0, weights: npt.ArrayLike | None = None) -> FloatArray:
     """`n` people drawn with replacement, each with all their answers.
 
     Parameters
@@ -148,6 +150,8 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0) -> FloatArray:
         Number of people to draw.
     seed
         Of the draws.
+    weights
+        Survey weights: chances of being drawn, up to a factor; None for equal ones.
 
     Returns
     -------
@@ -159,7 +163,9 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0) -> FloatArray:
         raise DataError(f"matrix has shape {people.shape}; give (n_participants, n_problems) with somebody in it.")
     if n < 1:
         raise DataError(f"n={n}: draw at least one person.")
-    return people[generator(seed).integers(len(people), size=n)]
+    chance = None if weights is None else shares_of_weights(checked_weights(weights, len(people)))
+    rng = generator(seed)
+    return people[rng.integers(len(people), size=n) if chance is None else rng.choice(len(people), size=n, p=chance)]
 
 
 def reference_level(probabilities: npt.ArrayLike) -> FloatArray:

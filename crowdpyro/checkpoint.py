@@ -156,6 +156,9 @@ def fingerprint(
         "the participants": (data.participants,),
         "the references": () if references is None else tuple(_parts(references)),
     }
+    weights = data.weights
+    if weights is not None:
+        tables["the survey weights"] = (weights,)
     return {name: repr(value) for name, value in named.items()} | {n: _digest(parts) for n, parts in tables.items()}
 
 

@@ -20,6 +20,7 @@ from .inference.checks import correlations
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict, scale_to_dict
+from .survey import WEIGHT, checked_weights
 from .tables import write_whole
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Crowd:
     dataset
         Dimensions `participant, problem`; variable `response`: int8 codes with -1 for "did not take part" on
         discrete scales (int16 above 126 levels), float32 with NaN otherwise. Ballots have a third dimension, `option`.
-        Coordinates: problem texts, traits as `profile_NAME`. Attributes: scale, source (`synthetic` or `human`), seed,
-        decision, reference, versions.
+        Coordinates: problem texts, traits as `profile_NAME`, survey weights as `weight`. Attributes: scale, source
+        (`synthetic` or `human`), seed, decision, reference, versions.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
@@ -64,6 +65,7 @@ class Crowd:
         problems: pd.DataFrame,
         participants: pd.DataFrame,
         source: Literal["synthetic", "human"] = "synthetic",
+        weights: npt.ArrayLike | None = None,
         **attrs: Any,
     ) -> Crowd:
         """A crowd from codes or values.
@@ -78,6 +80,8 @@ class Crowd:
             As in `CrowdData`.
         source
             Where the answers come from.
+        weights
+            How much each participant counts in what is said of a population, `(n_participants,)`; None for all alike.
         **attrs
             Numbers and strings to record.
         """
@@ -105,6 +109,8 @@ class Crowd:
                 "participant",
                 column.to_numpy() if numeric else column.to_numpy(dtype=str),
             )
+        if weights is not None:
+            coords[WEIGHT] = ("participant", checked_weights(weights, len(participants)))
         recorded = {
             "scale": json.dumps(scale_to_dict(scale)),
             "source": source,
@@ -115,13 +121,14 @@ class Crowd:
 
     @classmethod
     def from_data(cls, data: CrowdData) -> Crowd:
-        """The humans themselves as a crowd."""
+        """The humans themselves as a crowd, with their survey weights."""
         return cls.from_matrix(
             data.matrix(),
             scale=data.scale,
             problems=data.problems,
             participants=data.participants,
             source="human",
+            weights=data.weights,
         )
 
     def __repr__(self) -> str:
@@ -149,6 +156,11 @@ class Crowd:
         index: pd.Index = pd.Index(self.dataset["problem"].to_numpy(), name="problem")
         return index
 
+    @property
+    def weights(self) -> FloatArray | None:
+        """How much each participant counts, of mean 1; None where all count alike."""
+        return self.dataset[WEIGHT].to_numpy() if WEIGHT in self.dataset.coords else None
+
     def codes(self) -> FloatArray:
         """Codes, values or ballots, `(n_participants, n_problems, ...)`, NaN where somebody did not take part."""
         raw = self.dataset["response"].to_numpy()
@@ -167,28 +179,37 @@ class Crowd:
         return bool(np.issubdtype(self.dataset["response"].dtype, np.floating))
 
     def counts(self) -> FloatArray:
-        """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points."""
+        """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points.
+
+        With weights, an answer counts as often as its participant's weight says.
+        """
+        weights = self.weights
         if isinstance(self.scale, Continuous) or self._expected:
             raise DataError("counts need drawn answers on a discrete scale; these are numbers.")
         if isinstance(self.scale, Ballot):
-            return np.asarray(np.nansum(self.codes(), axis=0))
+            votes = self.codes()
+            return np.asarray(np.nansum(votes if weights is None else votes * weights[:, None, None], axis=0))
         codes = self.dataset["response"].to_numpy()
-        return np.stack([(codes == level).sum(axis=0) for level in range(self.scale.n_levels)], axis=1).astype(float)
+        given = (codes == level for level in range(self.scale.n_levels))
+        totals = [each.sum(axis=0) if weights is None else weights @ each for each in given]
+        return np.stack(totals, axis=1).astype(float)
 
     def shares(self) -> FloatArray:
         """Share of each level among those who took part, shape `(n_problems, n_levels)`, NaN where nobody did.
 
         Of ballots, the mean votes or points of each option: under `approval` and `choose`, the share of voters.
+        Participants count by their weights.
         """
         counts = self.counts()
         if isinstance(self.scale, Ballot):
-            total = (~np.isnan(self.codes()[..., 0])).sum(axis=0)[:, None]
+            there = ~np.isnan(self.codes()[..., 0])
+            total = (there.sum(axis=0) if self.weights is None else self.weights @ there)[:, None]
         else:
             total = counts.sum(axis=1, keepdims=True)
-        return np.where(total > 0, counts / np.maximum(total, 1), np.nan)
+        return np.where(total > 0, counts / np.where(total > 0, total, 1.0), np.nan)
 
     def correlation(self, min_pairs: int = 10) -> pd.DataFrame:
-        """Pearson correlation of every two problems over the people who answered both.
+        """Pearson correlation of every two problems over the people who answered both, weighted where they are.
 
         Parameters
         ----------
@@ -210,7 +231,7 @@ class Crowd:
                 "correlation: a ballot is a number an option, so that two problems have no one correlation; take "
                 "numpy.corrcoef of columns of values()."
             )
-        found = correlations(self.values(), min_pairs)
+        found = correlations(self.values(), min_pairs, self.weights)
         return pd.DataFrame(found, index=self.problems, columns=self.problems)
 
     def aggregate(self, method: str = "mean", *, seed: int = 0, **options: Any) -> pd.Series | pd.DataFrame:
@@ -222,8 +243,9 @@ class Crowd:
         Parameters
         ----------
         method
-            A summary, or a model that weighs people by how well they agree: `dawid_skene`, `glad`, `mace` and others of
-            `crowdpyro.aggregate`, which tells more than the answers.
+            A summary, by survey weight where people have one; or a model that weighs them by how well they agree,
+            whatever their survey weights: `dawid_skene`, `glad`, `mace` and others of `crowdpyro.aggregate`, which
+            tells more than the answers.
         seed
             Of ties, and of the model's inference.
         **options
@@ -237,7 +259,7 @@ class Crowd:
         if isinstance(scale, Ballot):
             return self._elected(scale, method, seed)
         if method == "majority" and not isinstance(scale, Continuous) and not self._expected:
-            codes = summarise(self.codes(), "majority", n_levels=scale.n_levels, seed=seed)
+            codes = summarise(self.codes(), "majority", n_levels=scale.n_levels, seed=seed, weights=self.weights)
             known = ~np.isnan(codes)
             answers = np.full(len(codes), np.nan, dtype=object)
             answers[known] = scale.decode(codes[known])
@@ -247,7 +269,8 @@ class Crowd:
             raise DataError(f"method={method!r}: labels have no {method}; give 'majority'.")
         if method == "majority":
             raise DataError("method='majority' needs drawn answers on a discrete scale; give 'mean' or 'median'.")
-        return pd.Series(summarise(self.values(), method, seed=seed), index=self.problems, name=method)
+        found = summarise(self.values(), method, seed=seed, weights=self.weights)
+        return pd.Series(found, index=self.problems, name=method)
 
     def _truth(self, method: str, seed: int, options: dict[str, Any]) -> pd.Series:
         """The most probable truth of each problem under a model of annotation."""
@@ -264,9 +287,7 @@ class Crowd:
     def _elected(self, scale: Ballot, method: str, seed: int) -> pd.Series | pd.DataFrame:
         """Aggregates of ballots."""
         values = self.codes()
-        there = ~np.isnan(values[..., 0])
-        mean = np.where(there[..., None], values, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)[:, None]
-        mean[~there.any(axis=0)] = np.nan
+        there, mean = ~np.isnan(values[..., 0]), self.shares()
         if method == "mean":
             return pd.DataFrame(mean, index=self.problems, columns=pd.Index(scale.options, name="option"))
         if method != "majority":
@@ -298,6 +319,8 @@ class Crowd:
                 "source": self.dataset.attrs.get("source", "unknown"),
             }
         )
+        if self.weights is not None:
+            frame[WEIGHT] = self.weights[person]
         for name in self.dataset.coords:
             if str(name).startswith("profile_"):
                 frame[str(name).removeprefix("profile_")] = self.dataset[name].to_numpy()[person]

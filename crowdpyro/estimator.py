@@ -125,7 +125,8 @@ class CrowdLLM:
         Parameters
         ----------
         data
-            Their answers.
+            Their answers. Survey weights make the loss, the held-out score and the margins a pseudo-likelihood of the
+            population (see `inference.weighing`), and are the chances of being recruited.
         references
             The LLM's answers to the same problems, without gaps (see `References.fill`). None asks the backbone, or
             fits the same network without an LLM when there is none. Problems that a backbone drops are left out.
@@ -266,6 +267,11 @@ class CrowdLLM:
         return self._state().profiles
 
     @property
+    def weights(self) -> npt.NDArray[np.float64] | None:
+        """Their survey weights, of mean 1, by which they are recruited; None where all count alike."""
+        return self._state().weights
+
+    @property
     def problems(self) -> pd.DataFrame:
         """The problems of training."""
         return self._state().problems
@@ -369,6 +375,7 @@ class CrowdLLM:
             scale=fitted.scale,
             problems=asked.frame,
             participants=recruits.frame,
+            weights=recruits.weights,
             seed=seed,
             decision=decision,
             reference=reference,

@@ -16,6 +16,7 @@ from .inference.history import FitHistory
 from .models.scales import Continuous, Ordinal, Scale
 from .parts import OWN, Parts
 from .profiles import ProfileEncoder
+from .survey import weights_of_answering
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Fitted:
-    """Everything that a fit leaves behind."""
+    """Everything that a fit leaves behind; `weights` are the survey weights of `profiles`, None for equal ones."""
 
     scale: Scale
     features: ProblemFeatures
@@ -40,6 +41,7 @@ class Fitted:
     twins: npt.NDArray[np.float32] | None = None
     history: FitHistory = field(default_factory=FitHistory)
     made_from: dict[str, str] = field(default_factory=dict)
+    weights: npt.NDArray[np.float64] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -81,6 +83,7 @@ class Fitted:
             person, problem, response, took_part = _meetings(data)
         if twins is not None:
             twins = np.where(np.isnan(twins), reference, twins)
+        weights = weights_of_answering(data.weights, data.participant_code)
         return Batch(
             features=torch.as_tensor(covariates),
             known=torch.as_tensor(self.rows(data.problems)),
@@ -94,6 +97,7 @@ class Fitted:
             population=data.n_participants,
             took_part=None if took_part is None else torch.as_tensor(took_part),
             twins=None if twins is None else torch.as_tensor(twins),
+            survey_weight=None if weights is None else torch.as_tensor(weights, dtype=torch.float32),
         )
 
 
@@ -131,7 +135,19 @@ def build(
         n_known=data.n_problems if config.holdout == "participant" else 0,
         n_profile=encoder.n_columns,
     )
-    return Fitted(data.scale, features, encoder, profiles, data.problems, covariates, reference, spread, model, guide)
+    return Fitted(
+        data.scale,
+        features,
+        encoder,
+        profiles,
+        data.problems,
+        covariates,
+        reference,
+        spread,
+        model,
+        guide,
+        weights=data.weights,
+    )
 
 
 def build_model(

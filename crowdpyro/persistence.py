@@ -47,6 +47,8 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
     tensors |= {"covariates": fitted.covariates, "reference": fitted.reference}
     if fitted.twins is not None:
         tensors["twins"] = fitted.twins
+    if fitted.weights is not None:
+        tensors["survey_weights"] = fitted.weights
     for part in ("model", "guide"):
         for name, value in getattr(fitted, part).state_dict().items():
             tensors[f"{part}.{name}"] = np.asarray(value.detach().cpu().numpy(), order="C")
@@ -182,6 +184,7 @@ def _rebuilt(
         model=model,
         guide=guide,
         twins=tensors.get("twins"),
+        weights=tensors.get("survey_weights"),
         history=history,
         made_from=saved["made_from"],
     )

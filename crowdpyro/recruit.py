@@ -12,6 +12,7 @@ import pandas as pd
 from .errors import DataError
 from .fitted import Fitted
 from .profiles import clean_profiles
+from .survey import PSU, STRATUM, WEIGHT, shares_of_weights, taken_off
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,14 @@ class Recruits:
         Encoded, shape `(n, n_columns)` or, for fresh people, `(n, n_problems, n_columns)`.
     rows
         Who of training's people they are, shape `(n,)` or `(n, n_problems)`; None for people of a frame.
+    weights
+        Survey weights of people of a frame, of mean 1, `(n,)`; None where all count alike.
     """
 
     frame: pd.DataFrame
     profile: npt.NDArray[np.float32]
     rows: npt.NDArray[np.int64] | None = None
+    weights: FloatArray | None = None
 
     @property
     def n(self) -> int:
@@ -45,7 +49,7 @@ class Recruits:
 def recruit(
     fitted: Fitted, participants: int | pd.DataFrame, rng: np.random.Generator, n_problems: int | None = None
 ) -> Recruits:
-    """People drawn from the training profiles, or those of a frame.
+    """People drawn from the training profiles, by survey weight where those have one, or those of a frame.
 
     Parameters
     ----------
@@ -70,10 +74,18 @@ def recruit(
     pool = fitted.profile_encoder.transform(fitted.profiles)
     index = pd.RangeIndex(participants, name="participant")
     if n_problems is None:
-        rows = rng.integers(len(pool), size=participants)
+        rows = _drawn(fitted, rng, participants)
         return Recruits(fitted.profiles.iloc[rows].set_axis(index), pool[rows], rows)
-    rows = rng.integers(len(pool), size=(participants, n_problems))
+    rows = _drawn(fitted, rng, (participants, n_problems))
     return Recruits(pd.DataFrame(index=index), pool[rows], rows)
+
+
+def _drawn(fitted: Fitted, rng: np.random.Generator, size: int | tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Rows of the pool, each as likely as its survey weight."""
+    chance = shares_of_weights(fitted.weights)
+    if chance is None:
+        return rng.integers(len(fitted.profiles), size=size)
+    return rng.choice(len(fitted.profiles), size=size, p=chance)
 
 
 def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -> Recruits:
@@ -81,10 +93,14 @@ def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -
         raise DataError("table 'participants' has no rows; give at least one.")
     if n_problems is not None:
         raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
-    frame, notes = clean_profiles(participants, fitted.profiles)
+    # What was a trait in training is one here.
+    free = [None if name in fitted.profiles.columns else name for name in (WEIGHT, STRATUM, PSU)]
+    people, design, _ = taken_off(participants, *free)
+    frame, notes = clean_profiles(people, fitted.profiles)
     for note in notes:
         logger.warning("participants: %s", note)
-    return Recruits(frame, fitted.profile_encoder.transform(frame))
+    weights = None if design is None else design.weights
+    return Recruits(frame, fitted.profile_encoder.transform(frame), weights=weights)
 
 
 def probabilities(participation: float | npt.ArrayLike, shape: tuple[int, int]) -> FloatArray:

@@ -84,6 +84,43 @@ def of_mean_one(weights: FloatArray) -> FloatArray | None:
     return None if np.ptp(scaled) <= 1e-12 else scaled
 
 
+def weights_of_answering(weights: FloatArray | None, participant: IntArray) -> FloatArray | None:
+    """Weights of mean 1 over the people whom these answers are of: whoever did not answer teaches nothing."""
+    if weights is None:
+        return None
+    mean = weights[np.unique(participant)].mean() if len(participant) else 1.0
+    if not mean > 0:
+        raise DataError("weights of all people who answered are 0; give somebody who did a positive one.")
+    return np.asarray(weights / mean)
+
+
+def checked_weights(weights: npt.ArrayLike, n: int) -> FloatArray:
+    """Weights of n people, scaled to mean 1.
+
+    Raises
+    ------
+    DataError
+        For another shape, a weight that is negative or no finite number, and weights that sum to 0.
+    """
+    try:
+        found = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"weights hold something other than numbers ({error}); give one a person.") from error
+    if found.shape != (n,):
+        raise DataError(f"weights have shape {found.shape}; give one a person, ({n},).")
+    wrong = ~np.isfinite(found) | (found < 0)
+    if wrong.any():
+        raise DataError(f"weights: {found[wrong][0]} (row {int(wrong.argmax())}); give finite numbers of at least 0.")
+    if not found.sum() > 0:
+        raise DataError("weights sum to 0; give somebody a positive one.")
+    return np.asarray(found / found.mean())
+
+
+def shares_of_weights(weights: FloatArray | None) -> FloatArray | None:
+    """Chances of being drawn, which sum to 1; None for equal ones."""
+    return None if weights is None else np.asarray(weights / weights.sum())
+
+
 def effective_sample_size(weights: npt.ArrayLike) -> float:
     """Kish's n_eff = (sum w)^2 / sum w^2."""
     w = np.asarray(weights, dtype=float)

@@ -178,7 +178,7 @@ def correlation(answers: FloatArray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def correlations(answers: FloatArray, min_pairs: int) -> FloatArray:
+def correlations(answers: FloatArray, min_pairs: int, weights: FloatArray | None = None) -> FloatArray:
     """Pearson correlation of every two problems over the people who answered both.
 
     Parameters
@@ -187,6 +187,8 @@ def correlations(answers: FloatArray, min_pairs: int) -> FloatArray:
         Shape `(n_participants, n_problems)`, NaN where absent.
     min_pairs
         Pairs with fewer people, or without variance, are NaN.
+    weights
+        Survey weights of the people, `(n_participants,)`; None for equal ones.
 
     Returns
     -------
@@ -194,6 +196,8 @@ def correlations(answers: FloatArray, min_pairs: int) -> FloatArray:
         Shape `(n_problems, n_problems)`.
     """
     there = (~np.isnan(answers)).astype(float)
+    if weights is not None:
+        return _weighted_correlations(answers, there, min_pairs, weights)
     centred = np.nan_to_num(answers - np.nanmean(answers) if there.any() else answers)
     n = there.T @ there
     safe = np.maximum(n, 1)
@@ -202,6 +206,20 @@ def correlations(answers: FloatArray, min_pairs: int) -> FloatArray:
     scale = np.sqrt(np.maximum(variance * variance.T, 0.0))
     good = (n >= min_pairs) & (scale > 1e-12)
     covariance = centred.T @ centred / safe - mean_of * mean_of.T
+    return np.where(good, covariance / np.where(good, scale, 1.0), np.nan)
+
+
+def _weighted_correlations(answers: FloatArray, there: FloatArray, min_pairs: int, weights: FloatArray) -> FloatArray:
+    """The same with weighted moments; pairs are counted by people of positive weight."""
+    heard, weighed = there * (weights > 0)[:, None], there * weights[:, None]
+    centred = np.nan_to_num(answers - np.nanmean(answers) if there.any() else answers)
+    total = weighed.T @ there
+    safe = np.where(total > 0, total, 1.0)
+    mean_of = (centred * weighed).T @ there / safe
+    variance = (centred**2 * weighed).T @ there / safe - mean_of**2
+    scale = np.sqrt(np.maximum(variance * variance.T, 0.0))
+    good = (heard.T @ heard >= min_pairs) & (scale > 1e-12)
+    covariance = (centred * weighed).T @ centred / safe - mean_of * mean_of.T
     return np.where(good, covariance / np.where(good, scale, 1.0), np.nan)
 
 

@@ -72,13 +72,21 @@ def decisions(
 
 
 @torch.no_grad()
-def shares(model: JointModel, x: ProblemView, z: ParticipantView, reference: Tensor | None = None) -> Tensor:
+def shares(
+    model: JointModel,
+    x: ProblemView,
+    z: ParticipantView,
+    reference: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Share of each answer in an infinitely repeated crowd: probabilities averaged over the participants.
 
     Parameters
     ----------
     model, x, z, reference
         As in `decisions`, a row of z a participant.
+    weights
+        How much each participant counts, of mean 1; None where all count alike.
 
     Returns
     -------
@@ -94,7 +102,8 @@ def shares(model: JointModel, x: ProblemView, z: ParticipantView, reference: Ten
         people = z.people(chosen).crossed()
         view = crossed if reference is None else replace(crossed, reference=reference[chosen])
         answer = model.answer_dist(model.belief_dist(view, people), view, people)
-        parts.append((answer.mean if answer.event_shape else answer.probs).sum(0))
+        probs = answer.mean if answer.event_shape else answer.probs
+        parts.append((probs if weights is None else probs * weights[chosen, None, None]).sum(0))
     return torch.stack(parts).sum(0) / n_people
 
 

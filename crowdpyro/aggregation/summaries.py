@@ -3,6 +3,9 @@
 mean      (1/n_t) sum_i y_it
 median    of the y_it; the mean of the two middle ones when n_t is even
 majority  argmax_k n_tk, ties broken uniformly at random by the seed, whatever the order of the people
+
+With survey weights w_i: sum_i w_i y_it / sum_i w_i; where half of the weight lies below and half above; and the level
+of the largest sum of weights.
 """
 
 from __future__ import annotations
@@ -12,11 +15,19 @@ import numpy.typing as npt
 
 from ..errors import DataError
 from ..inference.seeds import generator
+from ..survey import checked_weights
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def summarise(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | None = None, seed: int = 0) -> FloatArray:
+def summarise(
+    values: npt.ArrayLike,
+    method: str = "mean",
+    *,
+    n_levels: int | None = None,
+    seed: int = 0,
+    weights: npt.ArrayLike | None = None,
+) -> FloatArray:
     """One number a problem.
 
     Parameters
@@ -30,6 +41,8 @@ def summarise(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | No
         Number of levels, for `majority`; one more than the highest code when None.
     seed
         Of the ties.
+    weights
+        How much each participant counts, `(n_participants,)`; None for all alike.
 
     Returns
     -------
@@ -47,25 +60,45 @@ def summarise(values: npt.ArrayLike, method: str = "mean", *, n_levels: int | No
     if method not in ("mean", "median", "majority"):
         raise DataError(f"method={method!r}: give 'mean', 'median' or 'majority'.")
     there = ~np.isnan(answers)
+    weight = None
+    if weights is not None:
+        weight = checked_weights(weights, len(answers))
+        there &= (weight > 0)[:, None]
     answered = there.any(axis=0)
     result = np.full(answers.shape[1], np.nan)
     if not answered.any():
         return result
     if method == "mean":
-        total = np.where(there, answers, 0.0).sum(axis=0)
-        result[answered] = total[answered] / there.sum(axis=0)[answered]
+        given = np.where(there, answers, 0.0)
+        total, n = (each.sum(axis=0) if weight is None else weight @ each for each in (given, there))
+        result[answered] = total[answered] / n[answered]
     elif method == "median":
-        result[answered] = np.nanmedian(answers[:, answered], axis=0)
+        if weight is None:
+            result[answered] = np.nanmedian(answers[:, answered], axis=0)
+        else:
+            columns = np.flatnonzero(answered)
+            result[columns] = [_weighted_median(answers[there[:, k], k], weight[there[:, k]]) for k in columns]
     else:
-        counts = _level_counts(answers, there, n_levels)
-        # A uniform draw below a half orders equal counts at random and never reorders unequal ones.
-        ties = generator(seed).random(counts.shape) / 2
+        counts = _level_counts(answers, there, n_levels, weight)
+        # Below a half, a uniform draw orders equal counts at random and never reorders unequal ones; sums of weights
+        # that are equal differ by their rounding.
+        ties = generator(seed).random(counts.shape) * (0.5 if weight is None else 1e-9 * len(answers))
         result[answered] = (counts + ties)[answered].argmax(axis=1)
     return result
 
 
-def _level_counts(answers: FloatArray, there: npt.NDArray[np.bool_], n_levels: int | None) -> FloatArray:
-    """How often each level was given to each problem, shape `(n_problems, n_levels)`."""
+def _weighted_median(values: FloatArray, weight: FloatArray) -> float:
+    """The value below and above which half of the weight lies; the midpoint where two share that place."""
+    order = np.argsort(values, kind="stable")
+    upto = weight[order].cumsum() / weight.sum()
+    lower, upper = (int(np.searchsorted(upto, at)) for at in (0.5 - 1e-9, 0.5 + 1e-9))
+    return float((values[order[lower]] + values[order[min(upper, len(order) - 1)]]) / 2)
+
+
+def _level_counts(
+    answers: FloatArray, there: npt.NDArray[np.bool_], n_levels: int | None, weight: FloatArray | None
+) -> FloatArray:
+    """How often, or with how much weight, each level was given to each problem, shape `(n_problems, n_levels)`."""
     given = answers[there]
     n_levels = int(given[np.isfinite(given)].max(initial=0)) + 1 if n_levels is None else n_levels
     wrong = (given < 0) | (given >= n_levels) | (given != np.floor(given))
@@ -74,6 +107,7 @@ def _level_counts(answers: FloatArray, there: npt.NDArray[np.bool_], n_levels: i
             f"values: answer {given[wrong][0]:g} ({int(wrong.sum())} such) is no code from 0 to "
             f"{n_levels - 1}, which majority counts; encode the answers, or give method='mean' or 'median'."
         )
-    cell = np.nonzero(there)[1] * n_levels + given.astype(np.int64)
-    n_problems = answers.shape[1]
-    return np.bincount(cell, minlength=n_problems * n_levels).reshape(n_problems, n_levels).astype(float)
+    person, problem = np.nonzero(there)
+    cell, n_problems = problem * n_levels + given.astype(np.int64), answers.shape[1]
+    each = None if weight is None else weight[person]
+    return np.bincount(cell, each, minlength=n_problems * n_levels).reshape(n_problems, n_levels).astype(float)

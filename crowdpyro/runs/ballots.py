@@ -52,7 +52,9 @@ def ballot_yardsticks(
         asked = asked.select(data.problems.index)
         found["llm_zero_shot"] = whole * np.mean([asked.probabilities(name) for name in asked.names], axis=0)
     if training is not None:
-        overall = training.counts().sum(axis=0) / training.n_answers
+        weights = training.weights
+        n_ballots = training.n_answers if weights is None else weights[training.participant_code].sum()
+        overall = training.counts().sum(axis=0) / n_ballots
         found["training_marginal"] = np.tile(overall, (data.n_problems, 1))
         if known:
             own = Crowd.from_data(training).shares()
