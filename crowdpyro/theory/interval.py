@@ -48,6 +48,8 @@ def crowd_interval(
     crowd_weights: npt.ArrayLike | None = None,
     clusters: npt.ArrayLike | None = None,
     crowd_clusters: npt.ArrayLike | None = None,
+    strata: npt.ArrayLike | None = None,
+    crowd_strata: npt.ArrayLike | None = None,
     lam: float | None = None,
     ddof: int | None = None,
     quantile: Quantile | None = None,
@@ -80,7 +82,11 @@ def crowd_interval(
         Of people and of crowd members, `(n,)` or the shape of the answers: where respondents are not like those whom
         the crowd stands for, the density ratio of profiles, target over respondents.
     clusters, crowd_clusters
-        Whom each answer is of, `(n,)` and `(N,)`, where one person gave several (see `pooled_interval`).
+        Whom each answer is of, `(n,)` and `(N,)`, where one person gave several (see `pooled_interval`); or its primary
+        sampling unit.
+    strata, crowd_strata
+        What each one's unit was drawn from, `(n,)` and `(N,)` (see `theory.strata`); degrees of freedom are then units
+        less strata, otherwise units less 1, or Kish's effective number of them less 1 where weights differ.
     lam
         A weight of the twins other than the best one, for `power_tuned`.
     ddof
@@ -116,8 +122,9 @@ people alone, n = 6: 3.500 [2.399, 4.601]; worth n = 12>
     """
     options = Options.checked(method, alternative, alpha, lam, ddof, quantile)
     pair = Paired.of(
-        y, twin_y, crowd, method, overlap, weights, crowd_weights, clusters, crowd_clusters, missing, labels
-    )
+        y, twin_y, crowd, method, overlap, weights, crowd_weights, clusters, crowd_clusters, missing, labels, strata,
+        crowd_strata,
+    )  # fmt: skip
     if in_sample and method != "human_only":
         warnings.warn(
             "residuals are those of people whom the twins were fitted to, and come out too small: a nominal .95 "
@@ -185,7 +192,7 @@ def _best(
 ) -> FloatArray:
     """The lam of least variance, in [0, 1]; 0 where every lam gives the same."""
     people, members, (mine, theirs) = pair.people, virtual.members, virtual.shared
-    if people.unit is not None or members.unit is not None:
+    if any(each is not None for each in (people.unit, members.unit, people.strata, members.strata)):
         gain, cost = dot(u_y, u_twin) * people.factor(1), dot(u_twin, u_twin) * people.factor(1)
         cost = cost + crowd_square * members.factor(1)
         if len(mine):
@@ -248,6 +255,8 @@ def _result(
         rbar=shaped(rbar),
         eps_0=shaped(eps_0),
         n=shaped(pair.people.n),
+        n_effective=shaped(1.0 / pair.people.design),
+        design_effect=shaped(pair.people.design_effect(pair.y)) if human is None else human.design_effect,
         n_crowd=shaped(n_crowd),
         labels=pair.labels,
     )

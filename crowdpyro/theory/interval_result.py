@@ -42,6 +42,10 @@ class CrowdInterval:
         Mean and root mean square of the residuals, y - twin.
     n, n_crowd
         Answers of people, and of the crowd.
+    n_effective
+        Kish's effective number of people's answers, (sum w)^2 / sum w^2; n where all count alike.
+    design_effect
+        Variance of the people's own mean over that of as many answers of people drawn at random.
     labels
         Ids along each axis of the problems; empty where none were given.
     """
@@ -62,6 +66,8 @@ class CrowdInterval:
     eps_0: FloatArray
     n: FloatArray
     n_crowd: FloatArray
+    n_effective: FloatArray
+    design_effect: FloatArray
     labels: tuple[pd.Index, ...] = ()
 
     @property
@@ -91,6 +97,7 @@ class CrowdInterval:
         human = self.human_only or self
         columns |= {f"human_{name}": np.ravel(getattr(human, name)) for name in ("estimate", "low", "high")}
         columns |= {"n": np.ravel(self.n).astype(int), "n_crowd": np.ravel(self.n_crowd).astype(int)}
+        columns |= {name: np.ravel(getattr(self, name)) for name in ("n_effective", "design_effect")}
         shape = np.shape(self.estimate)
         index: pd.Index = pd.RangeIndex(len(columns["n"]), name="problem")
         if len(self.labels) == 1:
@@ -113,6 +120,8 @@ class CrowdInterval:
         if np.ndim(self.estimate) == 0:
             text = f"<CrowdInterval {self.method}, {level}{side}: {_words(self)}, se {self.se:.3g}"
             text += "" if np.isinf(self.df) else f", df {self.df:.1f}"
+            if abs(self.design_effect - 1) > 1e-9:
+                text += f", design effect {self.design_effect:.2f}"
             if self.human_only is not None:
                 text += (
                     f"; people alone, n = {self.n:.0f}: {_words(self.human_only)}; worth n = "

@@ -77,6 +77,8 @@ class Paired:
         crowd_clusters: npt.ArrayLike | None = None,
         missing: Missing = "error",
         labels: pd.Index | tuple[pd.Index, ...] = (),
+        strata: npt.ArrayLike | None = None,
+        crowd_strata: npt.ArrayLike | None = None,
     ) -> Paired:
         """Check everything that `crowd_interval` is given; see there."""
         if missing not in ("error", "omit"):
@@ -91,16 +93,17 @@ class Paired:
             raise DataError(f"method={method!r} takes twin_y and crowd; give both, or method='human_only'.")
         if twin_y is None or crowd is None:
             (filled,), there = _filled(given)
-            return cls(filled, Sample.of(filled, people_weights, clusters, "y", present=there), None, shape, labels)
+            people = Sample.of(filled, people_weights, clusters, "y", present=there, strata=strata)
+            return cls(filled, people, None, shape, labels)
         twins, others = _answers(twin_y, "twin_y", missing), _answers(crowd, "crowd", missing)
         for name, wanted, found in (("twin_y", given.shape, twins.shape), ("crowd", shape, others.shape[1:])):
             if wanted != found:
                 raise DataError(f"{name} has shape {found}, which does not fit {wanted} of y; see `crowd_interval`.")
         (answers, twin), present = _filled(given, twins)
         (everybody,), there = _filled(others)
-        people = Sample.of(answers, people_weights, clusters, "y", present=present)
+        people = Sample.of(answers, people_weights, clusters, "y", present=present, strata=strata)
         members_weights = _weights(crowd_weights, others.shape, "crowd_weights")
-        members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=there)
+        members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=there, strata=crowd_strata)
         none: IntArray = np.zeros(0, dtype=np.int64)
         shared, both = (none, none), np.zeros(answers.shape[1])
         if overlap is not None and overlap is not False:

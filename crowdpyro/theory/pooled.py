@@ -28,6 +28,8 @@ def pooled_interval(
     crossed: bool = True,
     weights: npt.ArrayLike | None = None,
     problem_weights: npt.ArrayLike | None = None,
+    strata: npt.ArrayLike | None = None,
+    crowd_strata: npt.ArrayLike | None = None,
     **options: Any,
 ) -> CrowdInterval:
     """Confidence interval of the mean over all problems.
@@ -41,7 +43,7 @@ def pooled_interval(
     alpha
         Chance that the interval misses.
     participants, crowd_participants
-        Whom each row is of, where one person has several; a row each when None.
+        Whom each row is of, where one person has several, or its primary sampling unit; a row each when None.
     crossed
         Whether a row of the crowd is one member who met all problems; False where each answer is a member's of its own
         (`generate(crossed=False)`).
@@ -50,6 +52,8 @@ def pooled_interval(
     problem_weights
         How much each problem counts, `(n_problems,)`: None as often as people answered it, and the crowd then tells
         nothing of problems; ones for the mean over problems of which people were given some at random.
+    strata, crowd_strata
+        Of each row, as in `crowd_interval`.
     **options
         `method`, `alternative`, `overlap`, `lam`, `ddof`, `quantile`, `in_sample` of `crowd_interval`.
 
@@ -90,5 +94,7 @@ def pooled_interval(
         crowd_weights=(asked / np.maximum(answered, 1))[met],
         clusters=own[person],
         crowd_clusters=other[member] if crossed else None,
+        strata=None if strata is None else np.asarray(strata)[person],
+        crowd_strata=None if crowd_strata is None else np.asarray(crowd_strata)[member],
         **options,
     )

@@ -5,7 +5,7 @@
 
 With equal weights and nobody in a cluster this is var(x, ddof=1)/n; with clusters of c_g answers that sum to s_g it is
 G/(G-1) sum_g (s_g - c_g m)^2 / (sum c_g)^2; with weights, the linearised variance of a ratio (Särndal, Swensson,
-Wretman 1992, Model Assisted Survey Sampling, section 5.5).
+Wretman 1992, Model Assisted Survey Sampling, section 5.5). For strata see `strata`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from .strata import Strata
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -37,9 +38,12 @@ class Sample:
     units
         G, independent units of each problem, `(B,)`.
     freedom
-        Degrees of freedom of its variance, `(B,)`: G - 1, or with unequal weights Kish's number of units less 1.
+        Degrees of freedom of its variance, `(B,)`: G - 1, with unequal weights Kish's number of units less 1, with
+        strata G less their number.
     unit
         The unit of each answer, `(n,)`; None where each answer is one.
+    strata
+        What the units were drawn from; None for one pot.
     """
 
     n: FloatArray
@@ -47,6 +51,7 @@ class Sample:
     units: FloatArray
     freedom: FloatArray
     unit: IntArray | None = None
+    strata: Strata | None = None
 
     @classmethod
     def of(
@@ -57,6 +62,7 @@ class Sample:
         name: str = "y",
         *,
         present: npt.NDArray[np.bool_] | None = None,
+        strata: npt.ArrayLike | None = None,
     ) -> Sample:
         """A sample of the answers that are there.
 
@@ -72,11 +78,14 @@ class Sample:
             What errors call the answers.
         present
             Which of them are there, `(n, B)`; all when None.
+        strata
+            Which stratum each answer's unit was drawn from, `(n,)`.
 
         Raises
         ------
         DataError
-            When a problem has fewer than two answers, or two clusters, or weights leave fewer than two.
+            When a problem has fewer than two answers, or two clusters, weights leave fewer than two, or a stratum has
+            one unit.
         """
         if weights is not None:
             if not (weights > 0).any(axis=0).all():
@@ -108,6 +117,11 @@ class Sample:
             units = (_summed(there, unit) > 0).sum(axis=0, dtype=float)
         if (units < 2).any():
             raise DataError(f"clusters of {name} are {units.min():.0f}; a variance needs at least two.")
+        if strata is not None:
+            drawn = Strata.of(strata, len(answers), unit, name)
+            there = np.ones(answers.shape) if present is None else present.astype(float)
+            freedom = drawn.freedom((there if unit is None else _summed(there, unit)) > 0, name)
+            return cls(n, weights, units, freedom, unit, drawn)
         freedom = units - 1
         if given and weights is not None:
             share = weights if unit is None else _summed(weights, unit)
@@ -136,17 +150,18 @@ class Sample:
         return np.asarray(np.einsum("ib,ib,ib->b", np.broadcast_to(self.weights, x.shape), x, x))
 
     def influence(self, x: FloatArray) -> FloatArray:
-        """What every unit adds to the mean above its share, `(G, B)`: u_g."""
+        """What every unit adds to the mean above its share, `(G, B)`: u_g, within its stratum where there are any."""
         deviation = x - self.mean(x)
         if self.weights is None:
             deviation /= len(x)
         else:
             deviation *= self.weights
-        return deviation if self.unit is None else _summed(deviation, self.unit)
+        u = deviation if self.unit is None else _summed(deviation, self.unit)
+        return u if self.strata is None else self.strata.within(u)
 
     def moments(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The mean, and the sum of squared influences: its variance before the factor; `(B,)` each."""
-        if self.weights is not None or self.unit is not None:
+        if self.weights is not None or self.unit is not None or self.strata is not None:
             u = self.influence(x)
             return self.mean(x), dot(u, u)
         # One pass by the cacheful; deviations of a crowd of 1,000 at 1,000 problems would be 8 MB, written and read
@@ -163,8 +178,8 @@ class Sample:
         return x[0] + shift, np.maximum(square / len(x) - shift**2, 0.0) / len(x)
 
     def factor(self, ddof: int) -> FloatArray:
-        """G / (G - ddof)."""
-        return self.units / (self.units - ddof)
+        """G / (G - ddof); strata have theirs in the influences, whatever ddof."""
+        return np.ones_like(self.units) if self.strata is not None else self.units / (self.units - ddof)
 
     @property
     def design(self) -> FloatArray:
@@ -172,6 +187,14 @@ class Sample:
         if self.weights is None:
             return np.asarray(1.0 / self.n)
         return np.broadcast_to((self.weights**2).sum(axis=0), self.n.shape)
+
+    def design_effect(self, x: FloatArray) -> FloatArray:
+        """Variance of the mean over that of as many people drawn at random, `(B,)`; 1 where nothing varies."""
+        if self.weights is None and self.unit is None and self.strata is None:
+            return np.ones_like(self.units)
+        u = self.influence(x)
+        simple = self.mean_square(x - self.mean(x)) / (self.n - 1)
+        return np.where(simple > 0, dot(u, u) * self.factor(1) / np.where(simple > 0, simple, 1.0), 1.0)
 
 
 def dot(a: FloatArray, b: FloatArray) -> FloatArray:
