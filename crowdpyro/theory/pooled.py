@@ -27,6 +27,7 @@ def pooled_interval(
     crowd_participants: npt.ArrayLike | None = None,
     crossed: bool = True,
     weights: npt.ArrayLike | None = None,
+    crowd_weights: npt.ArrayLike | None = None,
     problem_weights: npt.ArrayLike | None = None,
     strata: npt.ArrayLike | None = None,
     crowd_strata: npt.ArrayLike | None = None,
@@ -47,8 +48,8 @@ def pooled_interval(
     crossed
         Whether a row of the crowd is one member who met all problems; False where each answer is a member's of its own
         (`generate(crossed=False)`).
-    weights
-        Of each row of people, `(n,)`, as in `crowd_interval`.
+    weights, crowd_weights
+        Of each row, `(n,)` and `(N,)`, as in `crowd_interval`.
     problem_weights
         How much each problem counts, `(n_problems,)`: None as often as people answered it, and the crowd then tells
         nothing of problems; ones for the mean over problems of which people were given some at random.
@@ -72,7 +73,10 @@ def pooled_interval(
     each = None if weights is None else np.asarray(weights, dtype=float)
     if each is not None and each.shape != (len(answers),):
         raise DataError(f"weights have shape {each.shape}; give one a row of people, ({len(answers)},).")
-    asked, answered = (given if each is None else given * each[:, None]).sum(axis=0), there.sum(axis=0)
+    member_weight = np.ones(len(virtual)) if crowd_weights is None else numbers(crowd_weights, "crowd_weights")
+    if member_weight.shape != (len(virtual),):
+        raise DataError(f"crowd_weights have shape {member_weight.shape}; give one a row, ({len(virtual)},).")
+    asked, answered = (given if each is None else given * each[:, None]).sum(axis=0), member_weight @ there
     if problem_weights is not None:
         asked = numbers(problem_weights, "problem_weights")
         if asked.shape != answered.shape or (asked < 0).any():
@@ -91,7 +95,7 @@ def pooled_interval(
         alpha,
         # The crowd's problems count as the people's: otherwise its mean is that of another questionnaire.
         weights=None if each is None else each[person],
-        crowd_weights=(asked / np.maximum(answered, 1))[met],
+        crowd_weights=(asked / np.where(answered > 0, answered, 1.0))[met] * member_weight[member],
         clusters=own[person],
         crowd_clusters=other[member] if crossed else None,
         strata=None if strata is None else np.asarray(strata)[person],

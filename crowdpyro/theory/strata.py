@@ -88,7 +88,7 @@ class Strata:
         found = (present.sum(axis=0) - seen.sum(axis=0)).astype(float)
         if (found < 1).any():
             raise DataError(
-                f"strata of {name}: problem number {int(found.argmin())} has answers of no more units than strata; join "
-                "strata, or leave them out."
+                f"strata of {name}: problem number {int(found.argmin())} has answers of no more units than strata; "
+                "join strata, or leave them out."
             )
         return np.asarray(found)
