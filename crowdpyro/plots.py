@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .errors import DataError
 from .metrics import correlation_error
+from .theory.checked import numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -251,7 +252,7 @@ def forest(interval: CrowdInterval, truth: npt.ArrayLike | None = None) -> Figur
     """
     frame = interval.to_frame()
     n = len(frame)
-    true = None if truth is None else np.asarray(truth, dtype=float)
+    true = None if truth is None else numbers(truth, "truth")
     if n > _MAX_ROWS or (true is not None and true.shape != np.shape(interval.estimate)):
         told = "" if true is None else f", truth has shape {true.shape}"
         raise DataError(

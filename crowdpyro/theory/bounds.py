@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy.special import ndtri
 
-from .sample import FloatArray
+from .checked import FloatArray
 
 BoundName: TypeAlias = Literal["normal", "hoeffding", "empirical_bernstein"]
 
@@ -63,8 +63,9 @@ class Bound:
 
 def best_split(first: Bound, second: Bound, alpha: float) -> FloatArray:
     """The part of alpha for the first bound that makes the sum of both least, `(B,)`: bisection on its derivative."""
-    low, high = np.zeros_like(first.n), np.full_like(first.n, alpha)
-    for _ in range(80):
+    # Away from the ends, where a bound of answers that are all alike would be 0 times infinity.
+    low, high = np.full_like(first.n, 1e-9 * alpha), np.full_like(first.n, (1 - 1e-9) * alpha)
+    for _ in range(60):
         middle = (low + high) / 2
         # The more alpha the first has, the less it gains by more.
         more = first.slope(middle) < second.slope(alpha - middle)

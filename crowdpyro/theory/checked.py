@@ -6,6 +6,8 @@ are then squared Euclidean norms, and variances traces of covariances.
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,7 @@ from ..errors import DataError
 from ..models.scales import Categorical
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -27,7 +30,10 @@ def numbers(given: npt.ArrayLike, name: str, *, gaps: bool = False) -> FloatArra
     try:
         found = np.asarray(given, dtype=float)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} holds something other than numbers ({error}); make labels one-hot.") from error
+        raise DataError(
+            f"{name} holds something other than numbers ({error}); labels have no mean: make them one-hot, or take "
+            "`share_interval`."
+        ) from error
     wrong = np.isinf(found) if gaps else ~np.isfinite(found)
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -58,10 +64,33 @@ def spread(given: npt.ArrayLike, name: str) -> FloatArray:
     return found
 
 
+def broadcast(given: FloatArray, shape: tuple[int, ...], name: str) -> FloatArray:
+    """In the shape of what it belongs to.
+
+    Raises
+    ------
+    DataError
+        When it has no such shape.
+    """
+    try:
+        return np.broadcast_to(given, shape)
+    except ValueError:
+        raise DataError(f"{name} has shape {given.shape}; give a number, or {shape}.") from None
+
+
+def alike(**given: FloatArray) -> tuple[FloatArray, ...]:
+    """All in one shape; raises `DataError` where there is none."""
+    try:
+        return np.broadcast_arrays(*given.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {each.shape}" for name, each in given.items())
+        raise DataError(f"shapes do not fit: {shapes}; give numbers, or one for each problem.") from None
+
+
 def chance(given: float, name: str) -> float:
     """A number strictly between 0 and 1."""
-    if not 0.0 < given < 1.0:
-        raise DataError(f"{name}={given!r}: give a chance between 0 and 1, such as 0.05.")
+    if not isinstance(given, Real) or not 0.0 < given < 1.0:
+        raise DataError(f"{name}={given!r}: give a chance in (0, 1), such as 0.05.")
     return float(given)
 
 
@@ -93,7 +122,7 @@ def one_hot(labels: npt.ArrayLike, scale: Categorical | int) -> FloatArray:
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    n_levels = scale if isinstance(scale, int) else scale.n_levels
+    n_levels = at_least(scale, 1, "scale") if isinstance(scale, int) else scale.n_levels
     codes = numbers(labels, "labels", gaps=True)
     absent = np.isnan(codes)
     wrong = ~absent & ((codes < 0) | (codes >= n_levels) | (codes != np.floor(codes)))

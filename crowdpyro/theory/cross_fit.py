@@ -19,11 +19,12 @@ import pandas as pd
 
 from ..errors import DataError
 from ..inference.seeds import generator
+from .checked import FloatArray, IntArray, at_least, numbers
 from .interval import crowd_interval
 from .interval_result import CrowdInterval
+from .sample import codes
 
 Model = TypeVar("Model")
-IntArray = npt.NDArray[np.int64]
 
 
 def cross_fit_interval(
@@ -83,8 +84,8 @@ people alone, n = 60: 2.961 [2.627, 3.294]; worth n = 91>
     answers = np.asarray(y)
     if answers.ndim == 0 or len(x) != len(answers):
         raise DataError(f"x holds {len(x)} rows, y has shape {answers.shape}; give one row a person in each.")
-    twins: npt.NDArray[np.float64] = np.full(answers.shape, np.nan)
-    crowd: list[npt.NDArray[np.float64]] = []
+    twins: FloatArray = np.full(answers.shape, np.nan)
+    crowd: list[FloatArray] = []
     for train, test in person_folds(len(answers), k, participants, seed):
         model = fit(_rows(x, train), answers[train])
         twins[test] = _predicted(predict(model, _rows(x, test)), answers[test].shape, "x")
@@ -102,13 +103,11 @@ def person_folds(
     DataError
         Unless there are 2 to as many folds as people.
     """
-    labels = np.arange(n) if participants is None else np.asarray(participants)
-    if labels.shape != (n,):
-        raise DataError(f"participants has shape {labels.shape}; give one label a row, ({n},).")
-    person, people = pd.factorize(labels)
-    if not 2 <= k <= len(people):
-        raise DataError(f"k={k}: give 2 to {len(people)} folds of {len(people)} people.")
-    for part in np.array_split(generator(seed).permutation(len(people)), k):
+    person = np.arange(n) if participants is None else codes(participants, n, "participants")
+    n_people = int(person.max(initial=-1)) + 1
+    if at_least(k, 2, "k") > n_people:
+        raise DataError(f"k={k}: give 2 to {n_people} folds of {n_people} people.")
+    for part in np.array_split(generator(seed).permutation(n_people), k):
         test = np.isin(person, part)
         yield np.flatnonzero(~test), np.flatnonzero(test)
 
@@ -117,8 +116,8 @@ def _rows(x: Any, rows: IntArray) -> Any:
     return x.iloc[rows] if isinstance(x, pd.DataFrame | pd.Series) else np.asarray(x)[rows]
 
 
-def _predicted(given: npt.ArrayLike, shape: tuple[int, ...], name: str) -> npt.NDArray[np.float64]:
-    found = np.asarray(given, dtype=float)
+def _predicted(given: npt.ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:
+    found = numbers(given, f"what predict returned for {name}")
     if found.shape != shape:
         raise DataError(f"predict returned shape {found.shape} for {name}; return {shape}, one answer where y has one.")
     return found

@@ -22,7 +22,7 @@ from scipy.stats import t as student
 
 from ..errors import DataError
 from ..inference.seeds import generator
-from .checked import FloatArray, at_least, chance, numbers, spread
+from .checked import FloatArray, at_least, broadcast, chance, numbers, spread
 
 _FEWEST = 5
 
@@ -38,7 +38,7 @@ class GapTest:
     mean, se
         Their average and its standard error.
     low, high
-        Bootstrap-t interval.
+        Bootstrap-t interval; Student's where too many resamples are of one value.
     low_t, high_t
         Student's interval, for comparison.
     level
@@ -121,16 +121,19 @@ def risk_gap_test(
     rest = 1 - chance(level, "level")
     error, alone = (each.reshape(len(people), -1) for each in (crowd - people, llm - people))
     gaps = (error**2).sum(axis=1) - (alone**2).sum(axis=1)
-    gaps = gaps + spread(v_crowd, "v_crowd") - spread(v_pure, "v_pure")
+    crowd_noise, llm_noise = (
+        broadcast(spread(each, name), gaps.shape, name) for each, name in ((v_crowd, "v_crowd"), (v_pure, "v_pure"))
+    )
+    gaps = gaps + crowd_noise - llm_noise
     n = len(gaps)
     mean, se = float(gaps.mean()), float(gaps.std(ddof=1) / np.sqrt(n))
     drawn = gaps[generator(seed).integers(n, size=(at_least(n_resamples, 99, "n_resamples"), n))]
     shift, scale = drawn.mean(axis=1) - mean, drawn.std(axis=1, ddof=1) / np.sqrt(n)
-    # One problem drawn n times has no spread, and says nothing.
-    usable = scale > 1e-12 * max(se, np.finfo(float).tiny)
-    studentised = shift[usable] / scale[usable] if usable.any() else np.zeros(1)
-    upper, lower = np.quantile(studentised, [1 - rest / 2, rest / 2])
     half = float(student.ppf(1 - rest / 2, n - 1)) * se
-    return GapTest(
-        gaps, mean, se, mean - float(upper) * se, mean - float(lower) * se, mean - half, mean + half, float(level)
-    )
+    low, high = mean - half, mean + half
+    # Resamples of one value have no spread; where they are many, gaps are few values, and Student's ends are kept.
+    usable = scale > 1e-12 * max(se, np.finfo(float).tiny)
+    if usable.mean() > 1 - rest / 2:
+        upper, lower = np.quantile(shift[usable] / scale[usable], [1 - rest / 2, rest / 2])
+        low, high = mean - float(upper) * se, mean - float(lower) * se
+    return GapTest(gaps, mean, se, low, high, mean - half, mean + half, float(level))

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .checked import numbers
+from .checked import FloatArray, numbers
 
-FloatArray = npt.NDArray[np.float64]
 Bounds: TypeAlias = Callable[[FloatArray], tuple[npt.ArrayLike, npt.ArrayLike]] | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
@@ -103,7 +102,10 @@ def prediction_powered_set(theta_grid: npt.ArrayLike, b1: Bounds, b2: Bounds) ->
 
 
 def _ends(given: Bounds, grid: FloatArray, name: str) -> tuple[FloatArray, FloatArray]:
-    low, high = given(grid) if callable(given) else given
+    both = given(grid) if callable(given) else given
+    if not isinstance(both, tuple) or len(both) != 2:
+        raise DataError(f"{name}={both!r}: give a pair of ends, (low, high).")
+    low, high = both
     found = numbers(low, f"{name}, low"), numbers(high, f"{name}, high")
     for end in found:
         if end.shape not in ((), grid.shape):

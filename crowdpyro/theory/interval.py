@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .checked import FloatArray
 from .interval_options import Alternative, Method, Options, Quantile
 from .interval_result import CrowdInterval
 from .paired import Missing, Paired, Virtual
-from .sample import FloatArray, dot
+from .sample import dot
 
 
 class InSampleWarning(UserWarning):
@@ -197,7 +198,8 @@ def _best(
         cost = cost + crowd_square * members.factor(1)
         if len(mine):
             u_crowd = members.influence(virtual.crowd)[theirs]
-            gain, cost = gain - dot(u_y[mine], u_crowd), cost - 2 * dot(u_twin[mine], u_crowd)
+            factor = people.factor(1)
+            gain, cost = gain - dot(u_y[mine], u_crowd) * factor, cost - 2 * dot(u_twin[mine], u_crowd) * factor
     else:
         n, N, t_mean = people.n, members.n, people.mean(virtual.twin)
         centre = (n * t_mean + N * crowd_mean) / (n + N)

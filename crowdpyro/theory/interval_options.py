@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from ..errors import DataError
-from .sample import FloatArray
+from .checked import FloatArray, chance
 
 Method: TypeAlias = Literal["rectified", "power_tuned", "theorem_4_6", "absolute_bias", "human_only"]
 Alternative: TypeAlias = Literal["two-sided", "larger", "smaller"]
@@ -49,11 +49,9 @@ class Options:
         for name, (value, allowed) in choices.items():
             if value not in allowed:
                 raise DataError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}.")
-        if not 0 < alpha < 1:
-            raise DataError(f"alpha={alpha!r}: give the chance that an interval misses, in (0, 1), such as 0.05.")
         if lam is not None and (method != "power_tuned" or not 0 <= lam <= 1):
             raise DataError(f"lam={lam!r}, method={method!r}: give a number in [0, 1], and method='power_tuned'.")
-        return cls(method, alternative, float(alpha), lam, ddof, quantile)
+        return cls(method, alternative, chance(alpha, "alpha"), lam, ddof, quantile)
 
     def of_each(self, n: int) -> Options:
         """The same, for one of n intervals that are to hold together."""

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .checked import FloatArray
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,7 @@ class CrowdInterval:
                 some[name] = np.asarray(value[place])
         some["parts"] = {name: np.asarray(part[place]) for name, part in self.parts.items()}
         some["human_only"] = None if self.human_only is None else self.human_only[place]
-        kept = self.labels[0][place] if len(self.labels) == 1 else ()
-        some["labels"] = (kept,) if isinstance(kept, pd.Index) else ()
+        some["labels"] = _labels_of(self.labels, place)
         return CrowdInterval(**some)
 
     def to_frame(self) -> pd.DataFrame:
@@ -134,6 +133,18 @@ class CrowdInterval:
         head = f"CrowdInterval {self.method}, {level}{side}: {len(table)} intervals, n = {n}, "
         head += f"N = {self.n_crowd.max():.0f}"
         return f"{head}\n{table.to_string(max_rows=12, float_format='{:.3f}'.format)}"
+
+
+def _labels_of(labels: tuple[pd.Index, ...], place: Any) -> tuple[pd.Index, ...]:
+    """Those that are left at a place along the first axes; none where arrays pick from several."""
+    if not labels:
+        return ()
+    places = place if isinstance(place, tuple) else (place,)
+    one = len(places) == 1
+    if any(not isinstance(each, slice) and (each is None or each is ... or np.ndim(each) > one) for each in places):
+        return ()
+    kept = [index[each] for index, each in zip(labels, places, strict=False)]
+    return (*(each for each in kept if isinstance(each, pd.Index)), *labels[len(places) :])
 
 
 def _words(interval: CrowdInterval) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .checked import numbers
-from .sample import FloatArray, IntArray, Sample
+from .checked import FloatArray, IntArray, numbers
+from .sample import Sample
 
 Missing: TypeAlias = Literal["error", "omit"]
 
@@ -81,7 +81,7 @@ class Paired:
         crowd_strata: npt.ArrayLike | None = None,
     ) -> Paired:
         """Check everything that `crowd_interval` is given; see there."""
-        if missing not in ("error", "omit"):
+        if missing not in get_args(Missing):
             raise DataError(f"missing={missing!r}: give 'error', or 'omit' for NaN that means no answer.")
         given = _answers(y, "y", missing)
         shape = given.shape[1:]
@@ -132,16 +132,9 @@ def _finite(x: FloatArray) -> bool:
 
 def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> FloatArray:
     """Numbers with an axis of people, NaN where one is absent."""
-    raw = np.asarray(given)
-    if raw.dtype.kind in "USO":
-        texts = [str(each) for each in raw.ravel() if isinstance(each, str)]
-        if texts:
-            raise DataError(
-                f"{name} holds the text {texts[0]!r}; labels have no mean: take `share_interval`, one interval an "
-                "option."
-            )
-    finite = raw.dtype == np.float64 and _finite(raw)
-    found: FloatArray = raw if finite else numbers(raw, name, gaps=True)
+    # Finite floats, the usual case, are told by one sum.
+    finite = isinstance(given, np.ndarray) and given.dtype == np.float64 and _finite(given)
+    found: FloatArray = given if finite else numbers(given, name, gaps=True)
     if found.ndim == 0:
         raise DataError(f"{name} is the single number {float(found)}; give one answer a person.")
     if not found.size:

@@ -30,6 +30,7 @@ _FEWEST_PILOTS = 5
 # A grid of n with steps of .1 % above this, where every n would be too many.
 _DENSE = 5_000
 _BISECTIONS = 60
+_MOST_PEOPLE = 1e12
 # A crowd that saves fewer people than this is not worth its trouble.
 _WORTH = 0.01
 
@@ -172,7 +173,10 @@ def plan_sample(
     def width(n: FloatArray, virtual: npt.ArrayLike, moments: _Moments) -> FloatArray:
         return _half_width(n, np.asarray(virtual, dtype=float), moments, method, tail)
 
-    alone = int(_least(lambda n: _alone(n, pilot, tail), np.array([half_width]))[0])
+    needed = _least(lambda n: _alone(n, pilot, tail), np.array([half_width]))[0]
+    if not np.isfinite(needed):
+        raise DataError(f"half_width={half_width!r} takes more than {_MOST_PEOPLE:.0e} people; give a wider one.")
+    alone = int(needed)
     grid = np.arange(2.0, alone) if alone <= _DENSE else np.unique(np.geomspace(2, alone - 1, _DENSE).round())
     reach = grid[width(grid, most, pilot) <= half_width] if len(grid) else grid
     n_humans, n_virtual = alone, 0
@@ -189,7 +193,9 @@ def plan_sample(
         resampled = _Moments.of(people[drawn], twins[drawn], known)
         target = np.full(len(drawn), half_width)
         both = _least(lambda n: width(n, n_virtual, resampled), target)
-        ends = np.quantile(1 - both / _least(lambda n: _alone(n, resampled, tail), target), [0.05, 0.95])
+        # At worst -1, as many people again: with full weight, poor twins never get there.
+        share = np.maximum(1 - both / _least(lambda n: _alone(n, resampled, tail), target), -1.0)
+        ends = np.quantile(share, [0.05, 0.95])
         saved = float(ends[0]), float(ends[1])
     return SamplePlan(
         n_humans=n_humans,
@@ -248,8 +254,11 @@ def _half_width(n: FloatArray, virtual: FloatArray, moments: _Moments, method: P
     return np.asarray(-stdtrit(df, tail) * np.sqrt(variance), dtype=float)
 
 
-def _least(width: Callable[[FloatArray], FloatArray], wanted: FloatArray, most: float = 1e12) -> FloatArray:
-    """Least whole size, `(B,)`, at which a falling half-width is no more than wanted; by bisection of its logarithm."""
+def _least(width: Callable[[FloatArray], FloatArray], wanted: FloatArray, most: float = _MOST_PEOPLE) -> FloatArray:
+    """Least whole size, `(B,)`, at which a falling half-width is no more than wanted; inf where it is above `most`.
+
+    Bisection of its logarithm.
+    """
     low, high = np.full(wanted.shape, np.log(2.0)), np.full(wanted.shape, np.log(most))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -257,4 +266,5 @@ def _least(width: Callable[[FloatArray], FloatArray], wanted: FloatArray, most: 
         low, high = np.where(short, low, middle), np.where(short, middle, high)
     found = np.exp(high)
     # Up to the next whole number, but not past one that rounding missed by a hair.
-    return np.asarray(np.ceil(found * (1 - 1e-9)))
+    found = np.ceil(found * (1 - 1e-9))
+    return np.where(width(np.full(wanted.shape, float(most))) <= wanted, found, np.inf)

@@ -63,14 +63,16 @@ def pooled_interval(
     CrowdInterval
         One interval; `n` counts answers, its degrees of freedom people.
     """
-    answers, twins, virtual = (np.asarray(each, dtype=float) for each in (y, twin_y, crowd))
+    answers, twins, virtual = (
+        numbers(each, name, gaps=True) for each, name in ((y, "y"), (twin_y, "twin_y"), (crowd, "crowd"))
+    )
     if answers.ndim != 2 or twins.shape != answers.shape or virtual.ndim != 2 or virtual.shape[1:] != answers.shape[1:]:
         raise DataError(
             f"y, twin_y and crowd have shapes {answers.shape}, {twins.shape}, {virtual.shape}; give (n, n_problems), "
             "the same, and (N, n_problems)."
         )
     given, there = ~np.isnan(answers) & ~np.isnan(twins), ~np.isnan(virtual)
-    each = None if weights is None else np.asarray(weights, dtype=float)
+    each = None if weights is None else numbers(weights, "weights")
     if each is not None and each.shape != (len(answers),):
         raise DataError(f"weights have shape {each.shape}; give one a row of people, ({len(answers)},).")
     member_weight = np.ones(len(virtual)) if crowd_weights is None else numbers(crowd_weights, "crowd_weights")
@@ -79,15 +81,17 @@ def pooled_interval(
     asked, answered = (given if each is None else given * each[:, None]).sum(axis=0), member_weight @ there
     if problem_weights is not None:
         asked = numbers(problem_weights, "problem_weights")
-        if asked.shape != answered.shape or (asked < 0).any():
-            raise DataError(f"problem_weights has shape {asked.shape}; give {answered.shape} of at least 0.")
+        if asked.shape != answered.shape or (asked < 0).any() or not asked.any():
+            raise DataError(f"problem_weights has shape {asked.shape}; give {answered.shape} of at least 0, not all 0.")
+    if not given.any():
+        raise DataError("y and twin_y: no answer of a person has its twin's beside it; give some.")
     if (answered[asked > 0] == 0).any():
         place = int(np.flatnonzero((asked > 0) & (answered == 0))[0])
         raise DataError(f"crowd holds no answer to problem number {place}, which counts; let it answer all.")
     person, problem = np.nonzero(given)
     member, met = np.nonzero(there & (asked > 0))
-    own = np.arange(len(answers)) if participants is None else np.asarray(participants)
-    other = np.arange(len(virtual)) if crowd_participants is None else np.asarray(crowd_participants)
+    own = _labels(participants, len(answers), "participants")
+    other = _labels(crowd_participants, len(virtual), "crowd_participants")
     return crowd_interval(
         answers[person, problem],
         twins[person, problem],
@@ -102,3 +106,11 @@ def pooled_interval(
         crowd_strata=None if crowd_strata is None else np.asarray(crowd_strata)[member],
         **options,
     )
+
+
+def _labels(given: npt.ArrayLike | None, n: int, name: str) -> npt.NDArray[Any]:
+    """One a row; the row's number when None."""
+    found = np.arange(n) if given is None else np.asarray(given)
+    if found.shape != (n,):
+        raise DataError(f"{name} has shape {found.shape}; give one label a row, ({n},).")
+    return found

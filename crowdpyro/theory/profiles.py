@@ -119,7 +119,7 @@ class ProfileDistance:
     p_value
         Of the hypothesis that sample and target have one law, by permutation.
     marginals
-        W1 of each trait alone, at the same n; their sum is at most `w1`.
+        W1 of each trait alone, at the same n; with `l1` their sum is at most `w1`.
     """
 
     w1: float
@@ -131,7 +131,7 @@ class ProfileDistance:
 
     @property
     def marginal_sum(self) -> float:
-        """Lower bound of `w1`: what is left is how the traits hang together, and the bias of n points."""
+        """Lower bound of `w1` in L1: what is left is how the traits hang together, and the bias of n points."""
         return float(self.marginals.sum())
 
     def __repr__(self) -> str:

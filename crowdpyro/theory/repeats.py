@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .checked import FloatArray, answers, numbers, spread
-from .pairs import Pairs, where_both
+from .checked import FloatArray, answers, broadcast, numbers, spread
+from .pair_means import PairMeans, where_both
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def noise_and_discrepancy(
     drawn = [answers(each, "twins") for each in _along_draws(twins, "twins", 2)]
     repeated, virtual = np.stack(people), np.stack(drawn)
     there = where_both(repeated.mean(axis=0), virtual.mean(axis=0))
-    pairs = Pairs(there)
+    pairs = PairMeans(there)
     m, k = len(repeated), len(virtual)
 
     def within(each: FloatArray) -> FloatArray:
@@ -76,7 +76,7 @@ def noise_and_discrepancy(
     if m > 1:
         level2 = within(repeated)
     elif human_noise_var is not None:
-        level2 = np.broadcast_to(spread(human_noise_var, "human_noise_var"), raw.shape)
+        level2 = broadcast(spread(human_noise_var, "human_noise_var"), raw.shape, "human_noise_var")
     else:
         level2 = np.full(raw.shape, np.nan)
     both = raw - level4 / k

@@ -20,15 +20,15 @@ beliefs about their mean cancels, so that more L5 is not less risk.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .checked import BoolArray, FloatArray, answers, numbers, spread
-from .pairs import Pairs, where_both
+from .checked import BoolArray, FloatArray, answers, broadcast, numbers, spread
+from .pair_means import PairMeans, where_both
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def risk_decomposition(
     there = where_both(people, twins)
     b = None if twin_mean is None else _mean_answers(twin_mean, "twin_mean", there)
     a = None if human_mean is None else _mean_answers(human_mean, "human_mean", there)
-    pairs = Pairs(there)
+    pairs = PairMeans(there)
     y_bar, t_bar = pairs.mean(people), pairs.mean(twins)
     spread_y, diversity = pairs.product(people - y_bar, people - y_bar), pairs.product(twins - t_bar, twins - t_bar)
     nothing = np.full(len(pairs.n), np.nan)
@@ -188,7 +188,7 @@ def risk_decomposition(
         parts = {"2[Cov(y, b) - Var(y)]": 2 * (covariance - spread_y), **c3}
         human_noise = nothing
         if human_noise_var is not None:
-            human_noise = np.broadcast_to(spread(human_noise_var, "human_noise_var"), nothing.shape)
+            human_noise = broadcast(spread(human_noise_var, "human_noise_var"), nothing.shape, "human_noise_var")
         discrepancy = middle - human_noise
     else:
         human_noise = pairs.product(people - a, people - a)
@@ -251,15 +251,10 @@ def pure_llm_risk(
         raise DataError(
             f"reference has shape {np.shape(reference)}, y {np.shape(y)}; give one answer a problem."
         ) from None
-    found = risk_decomposition(people, everybody, everybody, _aligned(human_mean), human_noise_var)
-    variance = np.broadcast_to(spread(v_pure, "v_pure"), found.risk.shape)
-    return RiskDecomposition(
-        **{
-            **vars(found),
-            "risk": found.risk + variance,
-            "twin_uncertainty": variance,
-            "printed_sum": found.printed_sum + variance,
-        }
+    found = risk_decomposition(people, everybody, everybody, human_mean, human_noise_var)
+    variance = broadcast(spread(v_pure, "v_pure"), found.risk.shape, "v_pure")
+    return replace(
+        found, risk=found.risk + variance, twin_uncertainty=variance, printed_sum=found.printed_sum + variance
     )
 
 
@@ -294,18 +289,15 @@ def expected_risk(
     """
     a, b = answers(human_mean, "human_mean"), answers(twin_mean, "twin_mean")
     there = where_both(a, b)
-    pairs = Pairs(there)
+    pairs = PairMeans(there)
     variances = []
     for given, name in ((human_noise_var, "human_noise_var"), (twin_noise_var, "twin_noise_var")):
         found = spread(given, name)
         found = found[:, None] if np.ndim(human_mean) == 1 and found.ndim == 1 else found
-        try:
-            variances.append(np.where(there, np.broadcast_to(found, there.shape), 0.0))
-        except ValueError:
-            raise DataError(f"{name} has shape {np.shape(given)}; give a number, or one a twin and problem.") from None
+        variances.append(np.where(there, broadcast(found, there.shape, name), 0.0))
     level2, level4 = (each.sum(axis=0) / pairs.n for each in variances)
     of_mean = [
-        variance.sum(axis=0) / pairs.n**2 if given is None else np.broadcast_to(spread(given, name), pairs.n.shape)
+        variance.sum(axis=0) / pairs.n**2 if given is None else broadcast(spread(given, name), pairs.n.shape, name)
         for variance, given, name in (
             (variances[0], human_mean_noise_var, "human_mean_noise_var"),
             (variances[1], twin_mean_noise_var, "twin_mean_noise_var"),
@@ -342,7 +334,3 @@ def _mean_answers(given: npt.ArrayLike, name: str, there: BoolArray) -> FloatArr
     if np.isnan(found[there]).any():
         raise DataError(f"{name} is NaN where a pair is there; give every expected answer.")
     return found
-
-
-def _aligned(given: npt.ArrayLike | None) -> FloatArray | None:
-    return None if given is None else answers(given, "human_mean")

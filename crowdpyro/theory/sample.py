@@ -17,10 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from .checked import FloatArray, IntArray
 from .strata import Strata
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _CACHED = 32_768
 
@@ -105,12 +103,12 @@ class Sample:
                 f"{name} holds {n[short]:.0f} answers{f' to problem number {short}' * (len(n) > 1)}; a variance needs "
                 "at least two."
             )
-        given = weights is not None
+        unequal = weights is not None and bool((weights != weights[:1]).any())
         if present is not None:
             weights = np.where(present, 1.0 if weights is None else weights, 0.0)
         if weights is not None:
             weights = weights / weights.sum(axis=0)
-        unit = None if clusters is None else codes(clusters, len(answers), name)
+        unit = None if clusters is None else codes(clusters, len(answers), f"clusters of {name}")
         units = n
         if unit is not None:
             there = np.ones(answers.shape) if present is None else present.astype(float)
@@ -123,7 +121,7 @@ class Sample:
             freedom = drawn.freedom((there if unit is None else _summed(there, unit)) > 0, name)
             return cls(n, weights, units, freedom, unit, drawn)
         freedom = units - 1
-        if given and weights is not None:
+        if unequal and weights is not None:
             share = weights if unit is None else _summed(weights, unit)
             freedom = np.broadcast_to(1.0 / (share**2).sum(axis=0), units.shape) - 1
             if (freedom < 1 - 1e-9).any():
@@ -203,13 +201,13 @@ def dot(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def codes(labels: npt.ArrayLike, n: int, name: str) -> IntArray:
-    """Clusters as 0, 1, ..., `(n,)`."""
+    """Labels of n rows as 0, 1, ..., `(n,)`."""
     given = np.asarray(labels)
     if given.shape != (n,):
-        raise DataError(f"clusters of {name} have shape {given.shape}; give one label an answer, ({n},).")
+        raise DataError(f"{name}: labels of shape {given.shape}; give one a row, ({n},).")
     found, _ = pd.factorize(given)
     if (found < 0).any():
-        raise DataError(f"clusters of {name}: answer number {int(found.argmin())} has none; label every answer.")
+        raise DataError(f"{name}: row number {int(found.argmin())} has no label; give every row one.")
     return found.astype(np.int64)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import pandas as pd
 from ..errors import DataError
 from .interval import crowd_interval
 from .interval_result import CrowdInterval
+from .paired import Missing
 
 
 def share_interval(
@@ -21,7 +22,7 @@ def share_interval(
     alpha: float = 0.05,
     *,
     options: Sequence[object],
-    missing: str = "error",
+    missing: Missing = "error",
     labels: pd.Index | None = None,
     **how: Any,
 ) -> CrowdInterval:
@@ -56,6 +57,8 @@ def share_interval(
     index: pd.Index = pd.Index(options, name="option")
     if len(index) < 2 or not index.is_unique:
         raise DataError(f"options={list(options)!r}: give at least two, each once.")
+    if missing not in get_args(Missing):
+        raise DataError(f"missing={missing!r}: give 'error', or 'omit' for None or NaN that means no answer.")
     people, twins, members = (
         None if given is None else _indicators(given, index, name, missing)
         for name, given in (("y", y), ("twin_y", twin_y), ("crowd", crowd))
@@ -71,13 +74,15 @@ def share_interval(
 def _indicators(given: npt.ArrayLike, options: pd.Index, name: str, missing: str) -> npt.NDArray[np.float64]:
     """One more axis, of the options; NaN where there is no answer."""
     answers = np.asarray(given, dtype=object)
+    if any(isinstance(each, list) for each in answers.flat):
+        raise DataError(f"{name} has rows of unequal length; give None where there is no answer.")
     absent = np.asarray(pd.isna(answers))
     codes = options.get_indexer(pd.Index(answers.ravel())).reshape(answers.shape)
     wrong = (codes < 0) & ~absent
     if wrong.any():
         raise DataError(f"{name} holds {answers[wrong][0]!r}; the options are {', '.join(map(str, options))}.")
-    if missing not in ("error", "omit") or (missing == "error" and absent.any()):
-        raise DataError(f"{name} lacks {int(absent.sum())} answers, missing={missing!r}; give them, or missing='omit'.")
+    if missing == "error" and absent.any():
+        raise DataError(f"{name} lacks {int(absent.sum())} answers; give them, or missing='omit'.")
     found = np.eye(len(options))[np.maximum(codes, 0)]
     found[absent] = np.nan
     return found

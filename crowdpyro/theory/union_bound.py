@@ -68,7 +68,7 @@ def prediction_powered_mean(
     options = Options.checked("rectified", "two-sided", alpha, None, ddof, "normal")
     if bound not in ("normal", "hoeffding", "empirical_bernstein"):
         raise DataError(f"bound={bound!r}: give 'normal', 'hoeffding' or 'empirical_bernstein'.")
-    if gamma not in (None, "auto") and (isinstance(gamma, str) or not 0 < gamma < alpha):
+    if gamma is not None and gamma != "auto" and (isinstance(gamma, str) or not 0 < gamma < alpha):
         raise DataError(f"gamma={gamma!r}: give a part of alpha={alpha}, in (0, {alpha}), or 'auto'.")
     pair = Paired.of(y, twin_y, crowd, missing=missing, labels=labels)
     virtual = pair.virtual
@@ -78,7 +78,7 @@ def prediction_powered_mean(
     if simultaneous:
         share = int(np.prod(pair.shape))
         options, alpha = options.of_each(share), alpha / share
-        gamma = gamma / share if isinstance(gamma, float) else gamma
+        gamma = gamma if gamma is None or gamma == "auto" else gamma / share
     rectified = interval_of(pair, options)
     human = interval_of(pair, Options.checked("human_only", alpha=alpha))
     people, members = pair.people, virtual.members

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .checked import BoolArray, FloatArray, answers, numbers, spread
+from .checked import BoolArray, FloatArray, alike, answers, broadcast, numbers, spread
 
 _TINY = np.finfo(float).tiny
 
@@ -81,7 +81,7 @@ def printed_width(
     if np.isnan(bound).any() or (bound < 0).any():
         raise DataError(f"kappa={kappa!r}: give a distance of at least 0; it may be infinite.")
     eps2, noise = spread(second_moment, "second_moment"), spread(eta, "eta")
-    size, bound, eps2, noise = np.broadcast_arrays(size, bound, eps2, noise)
+    size, bound, eps2, noise = alike(n=size, kappa=bound, second_moment=eps2, eta=noise)
     w = (size - 2) * eps2 + size * noise
     turning_point = (size - 2) / size * np.sqrt(w / 2)
     finite = np.where(np.isinf(bound), 0.0, bound)
@@ -105,7 +105,10 @@ def exact_width(llm_error: npt.ArrayLike, v_pure: npt.ArrayLike = 0.0, v_crowd: 
     v_crowd
         V: variance of the crowd's mean.
     """
-    inside = numbers(llm_error, "llm_error") ** 2 + spread(v_pure, "v_pure") - spread(v_crowd, "v_crowd")
+    error, pure, crowd = alike(
+        llm_error=numbers(llm_error, "llm_error"), v_pure=spread(v_pure, "v_pure"), v_crowd=spread(v_crowd, "v_crowd")
+    )
+    inside = error**2 + pure - crowd
     return np.sqrt(np.where(inside < 0, np.nan, inside))
 
 
@@ -135,7 +138,9 @@ def robust_interval(
     >>> [round(float(end), 10) for end in robust_interval(-0.4, 0.4, 0.2)]
     [-0.2, 0.2]
     """
-    lower, upper, c = np.broadcast_arrays(numbers(low, "low"), numbers(high, "high"), numbers(advantage, "advantage"))
+    lower, upper, c = alike(
+        low=numbers(low, "low"), high=numbers(high, "high"), advantage=numbers(advantage, "advantage")
+    )
     if (lower > upper).any():
         raise DataError(f"low is above high, {lower[lower > upper][0]:g} > {upper[lower > upper][0]:g}; swap them.")
     nearest = np.where(np.abs(lower) <= np.abs(upper), lower, upper)
@@ -276,9 +281,12 @@ def win_interval(
     except ValueError:
         raise DataError(f"llm_error has shape {error.shape}; give one a problem, {mu.shape}.") from None
     pure, crowd = (
-        np.broadcast_to(spread(each, name), n.shape) for each, name in ((v_pure, "v_pure"), (v_crowd, "v_crowd"))
+        broadcast(spread(each, name), n.shape, name) for each, name in ((v_pure, "v_pure"), (v_crowd, "v_crowd"))
     )
-    printed = printed_width(n, np.broadcast_to(np.asarray(kappa, dtype=float), n.shape), second_moment, eta)
+    bound, noise = (
+        broadcast(np.asarray(each, dtype=float), n.shape, name) for each, name in ((kappa, "kappa"), (eta, "eta"))
+    )
+    printed = printed_width(n, bound, second_moment, noise)
     gap = (mu * (mu - 2 * error)).sum(axis=1) + crowd - pure
     exact = exact_width(np.linalg.norm(error, axis=1), pure, crowd)
     if mu.shape[1] == 1:

@@ -93,5 +93,7 @@ def test_one_interval_options_and_people_alone():
 def test_too_many_rows_and_another_truth_are_named():
     with pytest.raises(DataError, match=r"interval has shape \(61,\); give up to 60"):
         plots.forest(intervals(61))
+    with pytest.raises(DataError, match="truth is nan"):
+        plots.forest(intervals(2), [1, np.nan])
     with pytest.raises(DataError, match=r"truth has shape \(3,\)"):
         plots.forest(intervals(2), [1, 2, 3])

@@ -130,7 +130,7 @@ def test_errors_are_one_line(command, files):
         ([*humans, *crowd], "give the folder of a run"),
         ([*three(folder), "--population", folder / "people.csv"], "give the folder of a run"),
         ([folder], "holds no run.yaml"),
-        ([*three(folder), "--alpha", 2], "alpha=2.0: give the chance"),
+        ([*three(folder), "--alpha", 2], "alpha=2.0: give a chance"),
         ([*three(folder), "--method", "ppi"], "method='ppi': give one of"),
         ([*three(folder), "--out", "t.xlsx"], "the suffix must be .csv"),
         ([*three(folder), "--picture", "t.jpg"], "the suffix must be .png"),

@@ -49,6 +49,14 @@ def test_no_difference_is_a_point() -> None:
     assert (found.mean, found.low, found.high, found.better) == (0.0, 0.0, 0.0, "undecided")
 
 
+def test_gaps_of_few_values_have_students_ends() -> None:
+    # Four problems without a gap, one won: a third of the resamples are all alike.
+    people, llm = np.arange(5.0), np.array([0, 1, 2, 3, 5.0])
+    found = theory.risk_gap_test(people, people, llm)
+    assert (found.low, found.high) == (found.low_t, found.high_t)
+    assert found.low < found.mean < found.high
+
+
 @pytest.mark.slow
 def test_bootstrap_t_covers_where_students_does_not() -> None:
     """4,000 sets of problems; binomial standard error .0035 at .95, bounds at 4."""
@@ -72,6 +80,7 @@ def test_bootstrap_t_covers_where_students_does_not() -> None:
         (lambda: theory.risk_gap_test([1.0] * 5, [1.0] * 5, [np.nan] * 5), "reference is nan"),
         (lambda: theory.risk_gap_test([1.0] * 5, [1.0] * 5, [1.0] * 5, 1.5), "level=1.5"),
         (lambda: theory.risk_gap_test([1.0] * 5, [1.0] * 5, [1.0] * 5, n_resamples=10), "n_resamples=10"),
+        (lambda: theory.risk_gap_test([1.0] * 5, [1.0] * 5, [1.0] * 5, v_pure=[0, 1]), r"v_pure has shape \(2,\)"),
     ],
 )
 def test_bad_input_is_named(call: object, message: str) -> None:

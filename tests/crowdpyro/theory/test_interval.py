@@ -162,6 +162,10 @@ def test_equal_weights_and_clusters_of_one_change_nothing(data):
     alone = crowd_interval(*data, clusters=np.arange(len(y)), crowd_clusters=np.arange(len(crowd)))
     for other in (weighted, alone):
         np.testing.assert_allclose(ends(other), ends(plain), rtol=1e-6, atol=1e-9)
+    # Clusters of unlike sizes: degrees of freedom are their number less 1, with equal weights too.
+    label = np.r_[np.zeros(len(y) - 1), 1]
+    plain, weighted = (crowd_interval(*data, clusters=label, weights=each) for each in (None, np.ones(len(y))))
+    np.testing.assert_allclose(ends(weighted), ends(plain), rtol=1e-6, atol=1e-9)
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
@@ -187,9 +191,14 @@ def test_tuning_finds_the_least_variance():
         ]
         assert best.se <= min(tried) * 1.003
         assert 0 < best.lam < 1
-    # Clusters of one take the other formula for lam, from variances that are not pooled.
-    clustered = crowd_interval(y, twin, crowd, method="power_tuned", clusters=np.arange(len(y)))
-    assert clustered.se <= crowd_interval(y, twin, crowd, method="power_tuned", lam=1.0).se
+    # Clusters take the other formula for lam, from variances that are not pooled: the least exactly.
+    label = np.arange(len(y)) // 2
+    for members in (np.arange(len(crowd)) + 1000, np.r_[label, np.arange(len(crowd) - len(y)) + 1000]):
+        how = {"method": "power_tuned", "clusters": label, "crowd_clusters": members, "overlap": True}
+        best = crowd_interval(y, twin, crowd, **how)
+        # The variance is a parabola of lam, whose lowest point three of its values give.
+        zero, half, one = (float(crowd_interval(y, twin, crowd, lam=lam, **how).se) ** 2 for lam in (0.0, 0.5, 1.0))
+        assert best.lam == pytest.approx((4 * half - 3 * zero - one) / (8 * half - 4 * zero - 4 * one), rel=1e-9)
 
 
 def test_absent_answers_are_left_out_problem_by_problem():
@@ -391,6 +400,14 @@ def test_to_frame_and_items():
         *(np.stack([each, 1 - each], axis=-1) for each in simulated()), labels=(labels, pd.Index(["yes", "no"]))
     )
     assert options.to_frame().index[3] == ("b", "no")
+    # Labels follow the places, and are dropped where they cannot.
+    assert list(options[1].to_frame().index) == ["yes", "no"]
+    assert list(options[:, 0].to_frame().index) == ["a", "b", "c"]
+    assert options[[2, 0]].to_frame().index[1] == ("c", "no")
+    assert options[np.array([False, True, True])].to_frame().index[0] == ("b", "yes")
+    for place in ((0, 1), [[0, 1], [2, 0]], np.ones((3, 2), dtype=bool), ...):
+        assert options[place].labels == ()
+        assert np.array_equal(options[place].estimate, options.estimate[place])
 
 
 def test_in_sample_residuals_warn_of_what_they_cost():
@@ -407,11 +424,15 @@ GAP, TEXT = np.array([1, 2, np.nan, 4, 5, 6]), ["agree"] * 6
     [
         ((Y[:1], TWIN[:1], CROWD), {}, "y holds 1 answers; a variance needs"),
         ((Y, TWIN, CROWD[:1]), {}, "crowd holds 1 answers; a variance needs"),
-        ((Y, TWIN, CROWD), {"alpha": 0}, "alpha=0: give the chance"),
-        ((Y, TWIN, CROWD), {"alpha": 1.0}, r"alpha=1\.0: give the chance"),
+        ((Y, TWIN, CROWD), {"alpha": 0}, "alpha=0: give a chance"),
+        ((Y, TWIN, CROWD), {"alpha": 1.0}, r"alpha=1\.0: give a chance"),
         ((Y, TWIN, CROWD), {"alpha": np.nan}, "alpha=nan"),
-        ((TEXT, TWIN, CROWD), {}, "y holds the text 'agree'; labels have no mean: take `share_interval`"),
-        ((Y, TWIN, ["agree", 3]), {}, "crowd holds the text 'agree'"),
+        (
+            (TEXT, TWIN, CROWD),
+            {},
+            "y holds something other .* 'agree'.*; labels have no mean: .* take `share_interval`",
+        ),
+        ((Y, TWIN, ["agree", 3]), {}, "crowd holds something other than numbers .*'agree'"),
         ((GAP, TWIN, CROWD), {}, r"y is NaN at \(2,\) \(1 such\); give every answer, or missing='omit'"),
         ((Y, GAP, CROWD), {}, "twin_y is NaN"),
         ((Y, TWIN, GAP), {}, "crowd is NaN"),
@@ -424,10 +445,12 @@ GAP, TEXT = np.array([1, 2, np.nan, 4, 5, 6]), ["agree"] * 6
         ((Y, TWIN, CROWD), {"weights": [1, 1, 1]}, r"weights has shape \(3,\); give one a person, \(6,\)"),
         ((Y, TWIN, CROWD), {"weights": [1e6, 1, 1, 1, 1, 1]}, r"leave an effective 1\.00 of 6"),
         ((Y, TWIN, CROWD), {"clusters": [1] * 6}, "clusters of y are 1; a variance needs at least two"),
-        ((Y, TWIN, CROWD), {"clusters": [1, 2]}, r"clusters of y have shape \(2,\)"),
-        ((Y, TWIN, CROWD), {"clusters": [1, 2, None, 1, 2, 2]}, "clusters of y: answer number 2 has none"),
+        ((Y, TWIN, CROWD), {"clusters": [1, 2]}, r"clusters of y: labels of shape \(2,\)"),
+        ((Y, TWIN, CROWD), {"clusters": [1, 2, None, 1, 2, 2]}, "clusters of y: row number 2 has no label"),
         ((Y, TWIN[:3], CROWD), {}, r"twin_y has shape \(3,\)"),
         ((Y, TWIN, np.c_[CROWD, CROWD]), {}, r"crowd has shape \(2,\)"),
+        (([[1], [2, 3]], TWIN, CROWD), {}, "y holds something other than numbers"),
+        ((Y, TWIN, CROWD), {"alpha": "5 %"}, "alpha='5 %': give a chance"),
         ((Y, None, None), {}, "takes twin_y and crowd"),
         ((Y, TWIN, CROWD), {"method": "ppi"}, "method='ppi': give one of 'rectified'"),
         ((Y, TWIN, CROWD), {"alternative": "less"}, "alternative='less': give one of"),

@@ -90,6 +90,15 @@ def test_more_is_asked_for_less() -> None:
     assert tiny.n_humans == pytest.approx(2500 * narrow.n_humans, rel=0.1)
 
 
+def test_savings_that_a_pilot_leaves_open_are_numbers() -> None:
+    """Six people whose twins are perfect; some resampled pilots with full weight never reach the width."""
+    y = np.random.default_rng(0).normal(size=6)
+    plan = theory.plan_sample(y, y, 0.3, method="rectified")
+    assert plan.saved_range[0] == -1.0
+    assert not plan.shown
+    assert "-100%" in repr(plan)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -97,6 +106,7 @@ def test_more_is_asked_for_less() -> None:
         (lambda: theory.plan_sample(np.arange(6.0), np.arange(5.0), 0.1), "shape"),
         (lambda: theory.plan_sample(np.ones(6), np.arange(6.0), 0.1), "all alike"),
         (lambda: theory.plan_sample(np.arange(6.0), np.arange(6.0), 0.0), "half_width=0.0"),
+        (lambda: theory.plan_sample(np.arange(6.0), np.arange(6.0), 1e-9), "more than 1e[+]12 people"),
         (lambda: theory.plan_sample(np.arange(6.0), np.arange(6.0), 0.1, alpha=0), "alpha=0"),
         (lambda: theory.plan_sample(np.arange(6.0), np.arange(6.0), 0.1, method="z"), "method='z'"),
         (lambda: theory.plan_sample(np.arange(6.0), np.arange(6.0), 0.1, virtual_cost=-1), "virtual_cost=-1"),

@@ -72,6 +72,14 @@ def test_pooled_refuses_what_does_not_fit():
         pooled_interval(y, twin, crowd, weights=np.ones(3))
     with pytest.raises(DataError, match="problem_weights has shape"):
         pooled_interval(y, twin, crowd, problem_weights=[1, 1, 1, -1])
+    with pytest.raises(DataError, match="not all 0"):
+        pooled_interval(y, twin, crowd, problem_weights=np.zeros(4))
+    with pytest.raises(DataError, match=r"participants has shape \(2,\)"):
+        pooled_interval(y, twin, crowd, participants=[1, 2])
+    with pytest.raises(DataError, match="no answer of a person has its twin's"):
+        pooled_interval(np.full_like(y, np.nan), twin, crowd)
+    with pytest.raises(DataError, match="y holds something other than numbers"):
+        pooled_interval(np.full(y.shape, "agree"), twin, crowd)
     crowd[:, 2] = np.nan
     with pytest.raises(DataError, match="no answer to problem number 2, which counts"):
         pooled_interval(y, twin, crowd)
@@ -100,10 +108,14 @@ def test_shares_of_numbers_and_gaps():
     shares = share_interval([1, 2, 2, None, 1], method="human_only", options=[1, 2, 3], missing="omit")
     np.testing.assert_allclose(shares.estimate, [0.5, 0.5, 0.0])
     assert (shares.n == 4).all()
-    with pytest.raises(DataError, match="y lacks 1 answers, missing='error'"):
+    with pytest.raises(DataError, match="y lacks 1 answers; give them"):
         share_interval([1, 2, None], method="human_only", options=[1, 2])
     with pytest.raises(DataError, match="y holds 4; the options are 1, 2"):
         share_interval([1, 2, 4], method="human_only", options=[1, 2])
+    with pytest.raises(DataError, match="missing='drop'"):
+        share_interval([1, 2], method="human_only", options=[1, 2], missing="drop")
+    with pytest.raises(DataError, match="y has rows of unequal length"):
+        share_interval([[1], [2, 1]], method="human_only", options=[1, 2])
     with pytest.raises(DataError, match="give at least two, each once"):
         share_interval([1, 2], method="human_only", options=[1, 1])
 
@@ -169,11 +181,17 @@ def test_cross_fitting_refuses_what_does_not_fit():
 
     with pytest.raises(DataError, match="k=7: give 2 to 6 folds of 6 people"):
         run(k=7)
-    with pytest.raises(DataError, match="k=1: give 2 to 6"):
+    with pytest.raises(DataError, match="k=1: give a whole number, at least 2"):
         run(k=1)
     with pytest.raises(DataError, match="x holds 5 rows"):
         run(x=x[:5])
     with pytest.raises(DataError, match=r"predict returned shape \(3,\) for x; return \(2,\)"):
         run(predicted=1)
-    with pytest.raises(DataError, match=r"participants has shape \(2,\)"):
+    with pytest.raises(DataError, match="participants: row number 5 has no label"):
+        run(participants=[1, 1, 2, 2, 3, None])
+    with pytest.raises(DataError, match="k=2.5: give a whole number"):
+        run(k=2.5)
+    with pytest.raises(DataError, match="what predict returned for x holds something other"):
+        cross_fit_interval(lambda x, y: 0, lambda m, x: ["a"] * len(x), x, y, np.zeros((5, 1)))
+    with pytest.raises(DataError, match=r"participants: labels of shape \(2,\)"):
         run(participants=[1, 2])

@@ -78,6 +78,7 @@ def test_a_set_at_the_edge_warns():
         ([1.0, np.nan], (0, 0), "theta_grid is nan"),
         ([1.0, 2.0], (1, 0), "b1: a low end lies above its high end"),
         ([1.0, 2.0], ([1, 2, 3], 4), r"b1 has shape \(3,\)"),
+        ([1.0, 2.0], (1, 2, 3), r"b1=\(1, 2, 3\): give a pair of ends"),
         ([1.0, 2.0], (["a", "b"], 4), "b1, low holds something other than numbers"),
     ],
 )
@@ -98,6 +99,21 @@ def test_the_best_split_is_the_best(y, crowd, bound, alpha):
     for share in (0.1, 0.3, 0.5, 0.7, 0.9):
         other = prediction_powered_mean(y, twin, crowd, alpha, gamma=share * alpha, **how)
         assert best.half_width <= other.half_width + 1e-9
+
+
+@pytest.mark.parametrize("bound", ["normal", "hoeffding", "empirical_bernstein"])
+def test_answers_that_are_all_alike_leave_alpha_to_the_others(bound):
+    how = {"gamma": "auto", "bound": bound, "answer_range": None if bound == "normal" else (1, 5)}
+    alike = np.full(10, 3.0)
+    for twin, crowd, spread in (
+        (TWIN, alike, (Y - TWIN).std(ddof=1) / 6**0.5),
+        (Y, CROWD, CROWD.std(ddof=1) / 10**0.5),
+    ):
+        found = prediction_powered_mean(Y, twin, crowd, **how)
+        assert np.isfinite(found.half_width)
+        if bound == "normal":
+            assert found.half_width == pytest.approx(norm.isf(0.025) * spread, rel=1e-6)
+    assert prediction_powered_mean(Y, Y, alike, gamma="auto").half_width == 0
 
 
 def test_slopes_are_derivatives():
@@ -134,9 +150,12 @@ def test_wider_than_the_joint_interval_and_beside_the_humans():
     assert union.method == "theorem_4_5"
     assert union.human_only.high == crowd_interval(Y, method="human_only").high
     assert union.parts["crowd"] == pytest.approx(float(joint.parts["crowd"]))
-    many = prediction_powered_mean(*(np.c_[each, each] for each in (Y, TWIN, CROWD)), simultaneous=True, gamma=0.01)
     one = prediction_powered_mean(Y, TWIN, CROWD, 0.025, gamma=0.005)
-    np.testing.assert_allclose(many.low, one.low)
+    for gamma in (0.01, np.float32(0.01)):
+        many = prediction_powered_mean(
+            *(np.c_[each, each] for each in (Y, TWIN, CROWD)), simultaneous=True, gamma=gamma
+        )
+        np.testing.assert_allclose(many.low, one.low, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def test_exact_dequantisation_is_the_area_between_the_laws_and_below_its_bound(
 def test_w1_fixtures() -> None:
     assert theory.point_w1(X, Z) == pytest.approx(0.4625, abs=1e-12)
     assert theory.point_w1(X, Z, metric="l2") == pytest.approx(0.3491341377503315, abs=1e-10)
+    marginals = [theory.point_w1(np.array(X)[:, [j]], np.array(Z)[:, [j]]) for j in (0, 1)]
+    assert marginals == pytest.approx([0.2125, 0.15], abs=1e-12)
     weights = [0.4, 0.3, 0.2, 0.1]
     assert theory.point_w1(X, Z, weights) == pytest.approx(0.575, abs=1e-10)
     assert theory.point_w1(X, Z, weights, metric="l2") == pytest.approx(0.43458474671682634, abs=1e-10)

@@ -226,6 +226,8 @@ def test_terms_from_repeats_are_unbiased_where_raw_ones_are_not() -> None:
         (lambda: theory.pure_llm_risk(Y, np.nan), "reference is nan"),
         (lambda: theory.pure_llm_risk(Y, 3, -0.1), "v_pure is -0.1"),
         (lambda: theory.expected_risk(A, B, [0.1, 0.2], 0), "human_noise_var has shape"),
+        (lambda: theory.risk_decomposition(Y, T, B, human_noise_var=[1, 2]), r"human_noise_var has shape \(2,\)"),
+        (lambda: theory.one_hot([0], 0), "scale=0"),
         (lambda: theory.noise_and_discrepancy(Y[None], T[None]), "twins has shape"),
         (lambda: theory.noise_and_discrepancy(Y, T), "y has shape"),
         (lambda: theory.one_hot([0, 3], 3), "no code from 0 to 2"),

@@ -8,7 +8,7 @@ from ..errors import DataError
 from .checked import BoolArray, FloatArray
 
 
-class Pairs:
+class PairMeans:
     """Averages over the pairs of each problem."""
 
     def __init__(self, there: BoolArray) -> None:
