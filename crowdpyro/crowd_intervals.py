@@ -3,6 +3,7 @@
 Each person's twin answers by the model that was fitted without them, from their profile and with eps from its prior;
 the crowd answers by the average of the fold models. Both are means of equally many draws, so that they differ in
 nothing but whom they are of: a twin that had seen its person's answers would make residuals and interval too small.
+Survey weights, strata and PSUs of the people are those of the interval, and folds keep a PSU's people together.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .errors import DataError, ModelError
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
+from .survey import PSU, STRATUM, WEIGHT, SurveyDesign, taken_off
 from .tables import rows_of, shown
 from .theory.cross_fit import person_folds
 from .theory.interval import crowd_interval
@@ -61,8 +63,9 @@ def model_interval(
     data, references
         As in `CrowdLLM.fit`.
     population
-        Profiles of those who are to be spoken for, a row each, sampled apart from these people. None takes these
-        people's own: the crowd then adds nothing, and the interval is about that of the people alone.
+        Profiles of those who are to be spoken for, a row each, sampled apart from these people; a column `weight` is no
+        trait. None takes these people's own: the crowd then adds nothing, and the interval is about that of the people
+        alone.
     alpha, method, alternative, simultaneous
         As in `theory.crowd_interval`.
     k
@@ -74,14 +77,14 @@ def model_interval(
     pooled
         One interval for the mean over all problems, clustered by participant.
     weights
-        Of each of the people, where they are not like the population.
+        Of each of the people, where they are not like the population; the data's survey weights when None.
     seed
         Of folds, fits and draws.
 
     Returns
     -------
     CrowdInterval
-        One a problem.
+        One a problem. Columns `weight, stratum, psu` of the population are the crowd's.
 
     Raises
     ------
@@ -97,24 +100,36 @@ def model_interval(
     y, twins, crowd = cross_fitted_answers(
         model, data, references, population=population, k=k, n_draws=n_draws, shares=shares, seed=seed
     )
-    overlap = True if population is None else None
+    how: dict[str, Any] = {"method": method, "alternative": alternative, "overlap": True if population is None else None}
+    how |= _design(data.design, weights, pooled=pooled)
+    if population is None:
+        how |= _design(data.design, weights, "crowd_", pooled=pooled)
+    else:
+        how |= _design(_apart(data, population)[1], None, "crowd_", pooled=pooled)
     if pooled:
-        return pooled_interval(
-            y, twins, crowd, alpha, method=method, alternative=alternative, overlap=overlap, weights=weights
-        )
+        return pooled_interval(y, twins, crowd, alpha, **how)
     return crowd_interval(
-        y,
-        twins,
-        crowd,
-        alpha,
-        method=method,
-        alternative=alternative,
-        overlap=overlap,
-        weights=weights,
-        missing="omit",
-        simultaneous=simultaneous,
-        labels=_labels(data, y),
+        y, twins, crowd, alpha, missing="omit", simultaneous=simultaneous, labels=_labels(data, y), **how
     )
+
+
+def _design(
+    design: SurveyDesign | None, weights: npt.ArrayLike | None, of: str = "", *, pooled: bool = False
+) -> dict[str, Any]:
+    """Arguments of an interval that tell of a design: of people, or `crowd_` for those of a crowd."""
+    found: dict[str, Any] = {f"{of}weights": weights}
+    if design is not None:
+        found[f"{of}weights"] = design.weights if weights is None else weights
+        found[f"{of}strata"] = design.strata
+        found[f"{of}participants" if pooled else f"{of}clusters"] = design.units
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _apart(data: CrowdData, population: pd.DataFrame) -> tuple[pd.DataFrame, SurveyDesign | None]:
+    """Profiles, and how they were sampled; what is a trait of the people is one here."""
+    free = [None if name in data.participants.columns else name for name in (WEIGHT, STRATUM, PSU)]
+    people, design, _ = taken_off(population, *free)
+    return people, design
 
 
 def interval_from_crowds(
@@ -132,7 +147,7 @@ def interval_from_crowds(
     Parameters
     ----------
     data
-        The people's answers, to which the model of the twins was not fitted.
+        The people's answers, to which the model of the twins was not fitted, with their weights, strata and PSUs.
     twins
         `model.generate(data.participants, ...)`: of each person, by profile.
     crowd
@@ -142,7 +157,8 @@ def interval_from_crowds(
     shares, pooled
         As in `model_interval`; pooled, members of a crowd with `crossed=False` are each their own.
     **options
-        Anything else of `theory.crowd_interval`, or of `theory.pooled_interval`.
+        Anything else of `theory.crowd_interval`, or of `theory.pooled_interval`; what it says of weights, strata and
+        clusters goes before that of data and crowd.
 
     Raises
     ------
@@ -169,6 +185,7 @@ def interval_from_crowds(
         raise DataError("shares=True: expected answers are no options; generate both with decision='draw'.")
     y = _numbers(data.matrix(), data, shares)
     twin, members = (each if expected else _numbers(each, data, shares) for each in (mine[own], theirs))
+    options = _design(data.design, None, pooled=pooled) | _design(None, crowd.weights, "crowd_") | options
     if pooled:
         crossed = bool(crowd.dataset.attrs.get("crossed", 1))
         return pooled_interval(y, twin, members, alpha, crossed=crossed, **options)
@@ -200,12 +217,13 @@ def cross_fitted_answers(
         a person did not answer.
     """
     data, references = _referred(model, data, references)
-    members = data.participants if population is None else population
+    members = data.participants if population is None else _apart(data, population)[0]
+    units = None if data.design is None else data.design.units
     y = _numbers(data.matrix(), data, shares)
     twins: FloatArray = np.full(y.shape, np.nan)
     crowd: FloatArray = np.zeros((len(members), *y.shape[1:]))
     seeds = generator(seed).integers(2**32, size=(k, 3))
-    for fold, (train, test) in enumerate(person_folds(data.n_participants, k, seed=seed)):
+    for fold, (train, test) in enumerate(person_folds(data.n_participants, k, units, seed=seed)):
         fitted = copy.copy(model)
         of_fit, of_twins, of_crowd = (int(each) for each in seeds[fold])
         fitted.fit(training_part(data, train, test), references, seed=of_fit)
