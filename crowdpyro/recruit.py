@@ -60,12 +60,14 @@ def recruit(
     rng
         Of the draw.
     n_problems
-        Draw fresh people for each of so many problems; None draws people who meet them all.
+        Draw fresh people for each of so many problems, or part a frame among them: its first rows meet the first
+        problem. None has people meet them all.
 
     Raises
     ------
     DataError
-        When nobody is asked for, a profile has a level that training never saw, or a frame is to be drawn afresh.
+        When nobody is asked for, a profile has a level that training never saw, or a frame has not as many rows for
+        each problem.
     """
     if isinstance(participants, pd.DataFrame):
         return _named(fitted, participants, n_problems)
@@ -91,8 +93,11 @@ def _drawn(fitted: Fitted, rng: np.random.Generator, size: int | tuple[int, int]
 def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -> Recruits:
     if len(participants) == 0:
         raise DataError("table 'participants' has no rows; give at least one.")
-    if n_problems is not None:
-        raise DataError("participants is a frame and crossed=False; fresh people are drawn, give a number.")
+    if n_problems is not None and len(participants) % n_problems:
+        raise DataError(
+            f"participants is a frame of {len(participants)} rows and crossed=False: each of {n_problems} problems "
+            f"meets as many fresh people; give a multiple of {n_problems} rows, or a number."
+        )
     # What was a trait in training is one here.
     free = [None if name in fitted.profiles.columns else name for name in (WEIGHT, STRATUM, PSU)]
     people, design, _ = taken_off(participants, *free)
@@ -100,7 +105,18 @@ def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -
     for note in notes:
         logger.warning("participants: %s", note)
     weights = None if design is None else design.weights
-    return Recruits(frame, fitted.profile_encoder.transform(frame), weights=weights)
+    profile = fitted.profile_encoder.transform(frame)
+    if n_problems is None:
+        return Recruits(frame, profile, weights=weights)
+    if weights is not None:
+        raise DataError(
+            f"column {WEIGHT!r} of participants: a row of a crowd with crossed=False is many people, and has no weight; "
+            "recruit by it (`recruitment.Pool`) and leave it out."
+        )
+    n = len(frame) // n_problems
+    # No ids of training, whose twins they would be taken for.
+    slots = pd.Index([f"slot {place}" for place in range(n)], name="participant")
+    return Recruits(pd.DataFrame(index=slots), profile.reshape(n_problems, n, -1).swapaxes(0, 1))
 
 
 def probabilities(participation: float | npt.ArrayLike, shape: tuple[int, int]) -> FloatArray:
