@@ -21,7 +21,7 @@ from .errors import DataError, ModelError
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
-from .survey import PSU, STRATUM, WEIGHT, SurveyDesign, taken_off
+from .survey import SurveyDesign, design_of
 from .tables import rows_of, shown
 from .theory.cross_fit import person_folds
 from .theory.interval import crowd_interval
@@ -100,12 +100,12 @@ def model_interval(
     y, twins, crowd = cross_fitted_answers(
         model, data, references, population=population, k=k, n_draws=n_draws, shares=shares, seed=seed
     )
-    how: dict[str, Any] = {"method": method, "alternative": alternative, "overlap": True if population is None else None}
+    how: dict[str, Any] = {"method": method, "alternative": alternative}
     how |= _design(data.design, weights, pooled=pooled)
     if population is None:
-        how |= _design(data.design, weights, "crowd_", pooled=pooled)
+        how |= {"overlap": True, **_design(data.design, weights, "crowd_", pooled=pooled)}
     else:
-        how |= _design(_apart(data, population)[1], None, "crowd_", pooled=pooled)
+        how |= _design(design_of(population, data.participants.columns)[1], None, "crowd_", pooled=pooled)
     if pooled:
         return pooled_interval(y, twins, crowd, alpha, **how)
     return crowd_interval(
@@ -123,13 +123,6 @@ def _design(
         found[f"{of}strata"] = design.strata
         found[f"{of}participants" if pooled else f"{of}clusters"] = design.units
     return {name: each for name, each in found.items() if each is not None}
-
-
-def _apart(data: CrowdData, population: pd.DataFrame) -> tuple[pd.DataFrame, SurveyDesign | None]:
-    """Profiles, and how they were sampled; what is a trait of the people is one here."""
-    free = [None if name in data.participants.columns else name for name in (WEIGHT, STRATUM, PSU)]
-    people, design, _ = taken_off(population, *free)
-    return people, design
 
 
 def interval_from_crowds(
@@ -217,7 +210,9 @@ def cross_fitted_answers(
         a person did not answer.
     """
     data, references = _referred(model, data, references)
-    members = data.participants if population is None else _apart(data, population)[0]
+    members = data.participants
+    if population is not None:
+        members, _ = design_of(population, data.participants.columns)
     units = None if data.design is None else data.design.units
     y = _numbers(data.matrix(), data, shares)
     twins: FloatArray = np.full(y.shape, np.nan)

@@ -12,7 +12,7 @@ import pandas as pd
 from .errors import DataError
 from .fitted import Fitted
 from .profiles import clean_profiles
-from .survey import PSU, STRATUM, WEIGHT, shares_of_weights, taken_off
+from .survey import design_of, shares_of_weights
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +98,7 @@ def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -
             f"participants is a frame of {len(participants)} rows and crossed=False: each of {n_problems} problems "
             f"meets as many fresh people; give a multiple of {n_problems} rows, or a number."
         )
-    # What was a trait in training is one here.
-    free = [None if name in fitted.profiles.columns else name for name in (WEIGHT, STRATUM, PSU)]
-    people, design, _ = taken_off(participants, *free)
+    people, design = design_of(participants, fitted.profiles.columns)
     frame, notes = clean_profiles(people, fitted.profiles)
     for note in notes:
         logger.warning("participants: %s", note)

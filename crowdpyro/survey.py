@@ -22,7 +22,7 @@ from .tables import close_match, folded_names, shown
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-WEIGHT, STRATUM, PSU = "weight", "stratum", "psu"
+ROLES = WEIGHT, STRATUM, PSU = "weight", "stratum", "psu"
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +166,13 @@ def taken_off(
         return people, None, []
     design = SurveyDesign(pd.DataFrame(columns, index=people.index))
     return people.drop(columns=[str(asked[role]) for role in columns]), design, notes
+
+
+def design_of(people: pd.DataFrame, traits: pd.Index) -> tuple[pd.DataFrame, SurveyDesign | None]:
+    """Profiles of other people than a model's and how they were sampled: what is a trait in training is one here."""
+    free = [None if name in traits else name for name in ROLES]
+    found, design, _ = taken_off(people, *free)
+    return found, design
 
 
 def _note(role: str, name: str, column: pd.Series) -> str:

@@ -21,6 +21,7 @@ from ..models.scales import Categorical, Continuous, Ordinal
 from ..profiles import clean_profiles
 from ..references import References
 from ..studies.scoring import Results
+from ..survey import WEIGHT, SurveyDesign, design_of
 from ..tables import id_hint, id_text, read_table, row_of, shown
 from .ballots import add_ballots, ballot_yardsticks
 from .folder import Say, load_run, new_references, read_options, read_people, read_references
@@ -109,17 +110,21 @@ def _humans(
                 "its text, and --references with the LLM's answer to it."
             )
     people: pd.DataFrame | None = None
+    design = None
     if participants is not None:
-        people, notes = clean_profiles(read_participants(participants), model.profiles)
+        profiles, design = design_of(read_participants(participants), model.profiles.columns)
+        people, notes = clean_profiles(profiles, model.profiles)
         for note in notes:
             say(f"  {note}")
     elif "participant" in frame.columns and frame["participant"].isin(model.profiles.index).all():
         people = model.profiles
+        if model.weights is not None:
+            design = SurveyDesign(pd.DataFrame({WEIGHT: model.weights}, index=people.index))
     # The traits stand aside while the answers are joined: what is no trait among few people was one in training.
     ids = None if people is None else people.index.to_frame(index=False)
     data = CrowdData.from_frames(frame, problems.reset_index(), ids, scale=model.scale)
     if people is not None:
-        data = replace(data, participants=people)
+        data = replace(data, participants=people, design=design)
     present = np.unique(data.participant_code)
     data = data.select(participants=data.participants.index[present])
     return data, people is not None or model.profiles.shape[1] == 0
@@ -143,11 +148,13 @@ def _add(results: Results, method: str, shares: FloatArray, data: CrowdData) -> 
 def _continuous(results: Results, method: str, crowd: Crowd, data: CrowdData) -> None:
     """Means and distances of the values themselves."""
     ours, theirs = crowd.values(), data.matrix()
-    distance = [
-        wasserstein_distance(mine[~np.isnan(mine)], yours[~np.isnan(yours)])
-        for mine, yours in zip(ours.T, theirs.T, strict=True)
-    ]
-    error = metrics.mean_absolute_error(np.nanmean(ours, axis=0), np.nanmean(theirs, axis=0))
+    weights = data.weights if data.weights is not None else np.ones(data.n_participants)
+    distance = []
+    for mine, yours in zip(ours.T, theirs.T, strict=True):
+        there = ~np.isnan(yours) & (weights > 0)
+        distance.append(wasserstein_distance(mine[~np.isnan(mine)], yours[there], v_weights=weights[there]))
+    human = Crowd.from_data(data).aggregate("mean")
+    error = metrics.mean_absolute_error(np.nanmean(ours, axis=0), human)
     results.add(method, "mae", error, "mean")
     results.add(method, "wasserstein1", float(np.mean(distance)))
 

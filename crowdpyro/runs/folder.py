@@ -23,6 +23,7 @@ from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal, Scale, parse_scale
 from ..reference_draws import ReferenceUse
 from ..references import References
+from ..survey import ROLES
 from ..tables import shown
 from .options import RunOptions, read_yaml
 from .refer import open_llm, served
@@ -177,6 +178,7 @@ def read_people(options: RunOptions) -> CrowdData:
         options.participants,
         scale=parse_scale(options.scale),
         missing_profile=options.missing_profile,
+        **{name: None if getattr(options, name) == "none" else getattr(options, name) for name in ROLES},
     )
 
 

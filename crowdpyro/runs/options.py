@@ -20,6 +20,7 @@ from ..errors import DataError, ModelError
 from ..inference.training import FitConfig
 from ..models.ballot import EMPTY, SEPARATOR
 from ..reference_gaps import Policy
+from ..survey import PSU, STRATUM, WEIGHT
 from ..tables import read_table, shown, write_whole
 
 _FILES = ("responses", "problems", "participants", "references", "cache")
@@ -44,6 +45,8 @@ class RunOptions:
         File of what it was asked before; in the run's folder when None.
     missing_reference, missing_profile
         Policies of `References.fill` and `CrowdData.read`.
+    weight, stratum, psu
+        Columns of the participants' file that tell how they were sampled; "none" where one of that name is a trait.
     seed, device
         As in `CrowdLLM`.
     model
@@ -61,6 +64,9 @@ class RunOptions:
     cache: Path | None = None
     missing_reference: Policy = "error"
     missing_profile: Literal["level", "drop"] = "level"
+    weight: str = WEIGHT
+    stratum: str = STRATUM
+    psu: str = PSU
     seed: int = 0
     device: str = "cpu"
     model: CrowdConfig = field(default_factory=CrowdConfig)
