@@ -12,7 +12,7 @@ import pandas as pd
 from .errors import DataError
 from .fitted import Fitted
 from .profiles import clean_profiles
-from .survey import design_of, shares_of_weights
+from .survey import WEIGHT, design_of, shares_of_weights
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +108,8 @@ def _named(fitted: Fitted, participants: pd.DataFrame, n_problems: int | None) -
         return Recruits(frame, profile, weights=weights)
     if weights is not None:
         raise DataError(
-            f"column {WEIGHT!r} of participants: a row of a crowd with crossed=False is many people, and has no weight; "
-            "recruit by it (`recruitment.Pool`) and leave it out."
+            f"column {WEIGHT!r} of participants: a row of a crowd with crossed=False is many people, and has no "
+            "weight; recruit by it (`recruitment.Pool`) and leave it out."
         )
     n = len(frame) // n_problems
     # No ids of training, whose twins they would be taken for.
