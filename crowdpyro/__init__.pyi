@@ -25,7 +25,9 @@ from .inference.training import FitConfig
 from .llm import FrozenLLM
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, parse_scale
+from .poststratification import Poststratification, poststratify
 from .references import References
+from .survey import SurveyDesign
 from .text import load_encoder
 
 __version__: str
@@ -46,7 +48,9 @@ __all__ = [
     "MissingReferenceError",
     "ModelError",
     "Ordinal",
+    "Poststratification",
     "References",
+    "SurveyDesign",
     "aggregate",
     "aggregation",
     "baselines",
@@ -62,6 +66,7 @@ __all__ = [
     "models",
     "parse_scale",
     "plots",
+    "poststratify",
     "replay",
     "theory",
 ]

@@ -101,11 +101,11 @@ def model_interval(
         model, data, references, population=population, k=k, n_draws=n_draws, shares=shares, seed=seed
     )
     how: dict[str, Any] = {"method": method, "alternative": alternative}
-    how |= _design(data.design, weights, pooled=pooled)
+    how |= design_arguments(data.design, weights, pooled=pooled)
     if population is None:
-        how |= {"overlap": True, **_design(data.design, weights, "crowd_", pooled=pooled)}
+        how |= {"overlap": True, **design_arguments(data.design, weights, "crowd_", pooled=pooled)}
     else:
-        how |= _design(design_of(population, data.participants.columns)[1], None, "crowd_", pooled=pooled)
+        how |= design_arguments(design_of(population, data.participants.columns)[1], None, "crowd_", pooled=pooled)
     if pooled:
         return pooled_interval(y, twins, crowd, alpha, **how)
     return crowd_interval(
@@ -113,10 +113,22 @@ def model_interval(
     )
 
 
-def _design(
+def design_arguments(
     design: SurveyDesign | None, weights: npt.ArrayLike | None, of: str = "", *, pooled: bool = False
 ) -> dict[str, Any]:
-    """Arguments of an interval that tell of a design: of people, or `crowd_` for those of a crowd."""
+    """What `crowd_interval`, or `pooled_interval`, is told of a design.
+
+    Parameters
+    ----------
+    design
+        Of the people, or of the crowd's members.
+    weights
+        Others than those of the design.
+    of
+        `crowd_` for the members.
+    pooled
+        For `pooled_interval`.
+    """
     found: dict[str, Any] = {f"{of}weights": weights}
     if design is not None:
         found[f"{of}weights"] = design.weights if weights is None else weights
@@ -178,7 +190,8 @@ def interval_from_crowds(
         raise DataError("shares=True: expected answers are no options; generate both with decision='draw'.")
     y = _numbers(data.matrix(), data, shares)
     twin, members = (each if expected else _numbers(each, data, shares) for each in (mine[own], theirs))
-    options = _design(data.design, None, pooled=pooled) | _design(None, crowd.weights, "crowd_") | options
+    designs = design_arguments(data.design, None, pooled=pooled) | design_arguments(None, crowd.weights, "crowd_")
+    options = designs | options
     if pooled:
         crossed = bool(crowd.dataset.attrs.get("crossed", 1))
         return pooled_interval(y, twin, members, alpha, crossed=crossed, **options)

@@ -20,6 +20,9 @@ def interval(
     humans: Annotated[Path | None, typer.Option(help="People's answers: problem, participant, response.")] = None,
     twins: Annotated[Path | None, typer.Option(help="Their twins' answers, which have not seen them.")] = None,
     crowd: Annotated[Path | None, typer.Option(help="A crowd's answers, made as the twins'.")] = None,
+    participants: Annotated[
+        Path | None, typer.Option(help="With --humans: people, for their weight, stratum, psu.")
+    ] = None,
     method: Annotated[
         str, typer.Option(help="rectified, power_tuned, human_only; theorem_4_6, absolute_bias as printed.")
     ] = "rectified",
@@ -48,10 +51,10 @@ def interval(
     how |= {"shares": shares, "pooled": pooled, "simultaneous": simultaneous}
     files = {"humans": humans, "twins": twins, "crowd": crowd}
     given = [name for name, path in files.items() if path is not None]
-    if run is not None and not given:
+    if run is not None and not given and participants is None:
         found = interval_run(run, typer.echo, population=population, k=folds, seed=seed, device=device, **how)
     elif run is None and humans is not None and twins is not None and crowd is not None and population is None:
-        found = interval_files(humans, twins, crowd, typer.echo, **how)
+        found = interval_files(humans, twins, crowd, typer.echo, participants=participants, **how)
     else:
         raise DataError("give the folder of a run, with --population; or --humans, --twins and --crowd without one.")
     print_intervals(found, wide_console(), _MOST_ROWS)

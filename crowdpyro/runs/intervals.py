@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..crowd_intervals import design_arguments
 from ..data import read_participants
 from ..errors import DataError
 from ..estimator import CrowdLLM
-from ..tables import read_table, require_columns, row_of, rows_named, shown, write_whole
+from ..survey import WEIGHT, SurveyDesign, checked_weights, taken_off
+from ..tables import read_table, require_columns, row_of, rows_named, rows_of, shown, write_whole
 from ..theory.interval import crowd_interval
 from ..theory.interval_result import CrowdInterval
 from ..theory.pooled import pooled_interval
@@ -58,6 +60,7 @@ def interval_files(
     crowd: Path,
     say: Say,
     *,
+    participants: Path | None = None,
     shares: bool = False,
     pooled: bool = False,
     simultaneous: bool = False,
@@ -75,6 +78,9 @@ def interval_files(
         Answers of a crowd that was made as the twins were.
     say
         Told what was read.
+    participants
+        File of the people, for its columns `weight`, `stratum`, `psu`; a column `weight` of the crowd's file is read
+        there.
     shares, pooled, simultaneous
         As in `CrowdLLM.interval`.
     **how
@@ -97,6 +103,11 @@ def interval_files(
             f"file {str(twins)!r}: the twin of {shown(people[person])} has no answer to problem "
             f"{shown(problems[problem])} ({int(lacks.sum())} such); add it, or drop the person's."
         )
+    if participants is not None:
+        how |= design_arguments(_design(participants, people, say), None, pooled=pooled)
+    if WEIGHT in frames[2].columns:
+        member = frames[2].groupby("participant")[WEIGHT].first().reindex(members)
+        how["crowd_weights"] = checked_weights(member, len(members))
     if pooled:
         return pooled_interval(y, twin, virtual, **how)
     if shares:
@@ -105,6 +116,14 @@ def interval_files(
             y, twin, virtual, options=options, missing="omit", labels=problems, simultaneous=simultaneous, **how
         )
     return crowd_interval(y, twin, virtual, missing="omit", labels=problems, simultaneous=simultaneous, **how)
+
+
+def _design(path: Path, people: pd.Index, say: Say) -> SurveyDesign | None:
+    """How these people were sampled."""
+    _, design, notes = taken_off(read_participants(path))
+    for note in notes:
+        say(f"  {note}")
+    return None if design is None else design.rows(rows_of(people, design.table.index, "participant"))
 
 
 def write_intervals(interval: CrowdInterval, path: Path) -> Path:

@@ -106,7 +106,9 @@ def print_intervals(interval: CrowdInterval, console: Console, most: int) -> Non
     title = f"{interval.method}, {level}{'' if side == 'two-sided' else f', {side}'}"
     view = Table(title=title, title_justify="left", header_style="bold", min_width=60)
     names = [str(name) for name in frame.index.names] if interval.labels else [""]
-    for name in (*names, "estimate", "interval", "n", "people alone", "interval", "N", "worth n ="):
+    designed = bool((np.abs(frame["design_effect"] - 1) > 1e-9).any())
+    more = ("design effect",) if designed else ()
+    for name in (*names, "estimate", "interval", "n", *more, "people alone", "interval", "N", "worth n ="):
         view.add_column(name, justify="left" if name in names else "right", no_wrap=True)
     for label, row in list(frame.iterrows())[:most]:
         ids = [str(each) for each in label] if isinstance(label, tuple) else [str(label) if interval.labels else "mean"]
@@ -115,6 +117,7 @@ def print_intervals(interval: CrowdInterval, console: Console, most: int) -> Non
             f"{row['estimate']:.3f}",
             f"{row['low']:.3f} to {row['high']:.3f}",
             f"{row['n']:,}",
+            *([f"{row['design_effect']:.2f}"] if designed else []),
             f"{row['human_estimate']:.3f}",
             f"{row['human_low']:.3f} to {row['human_high']:.3f}",
             f"{row['n_crowd']:,}",
