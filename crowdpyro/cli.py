@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import aggregate, interval, llm, persons, runs, study
+from .commands import aggregate, interval, llm, persons, recruit, runs, study
 from .models.errors import CrowdPyroError
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def demo(
 
 for _command in (
     runs.fit,
+    recruit.recruit,
     runs.generate,
     runs.evaluate,
     runs.show,

@@ -101,7 +101,7 @@ def fit_profiles(
     seed
         Of all of it; the caller's random state is left alone.
     """
-    numbers = [each for each in config.n_classes if each <= max(len(people) // 10, 1)] or [1]
+    numbers = [each for each in config.n_classes if each <= max(len(people) // 4, 1)] or [1]
     scores: dict[int, float] = {}
     with seeded(seed):
         if len(numbers) > 1:

@@ -15,12 +15,13 @@ import pandas as pd
 
 from ..errors import DataError
 from ..inference.seeds import generator
+from ..survey import effective_sample_size
 from ..theory.checked import at_least
 from .generator import numbered
 from .margins import Codes, Margin, Margins
 from .pool import qualified_people
 from .quotas import rounded
-from .raking import effective_size, raked
+from .raking import raked
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class RakedPool:
     margins
         What the population is like.
     weights
-        To stay close to; equal when None.
+        To stay close to; the column `weight` when None, equal without it.
     qualified
         Who may be drawn (see `Filter`).
     quotas
@@ -76,7 +77,7 @@ class RakedPool:
     @property
     def n_effective(self) -> float:
         """Kish's effective number of candidates after raking."""
-        return effective_size(self.shares)
+        return effective_sample_size(self.shares)
 
     def draw(self, n: int, *, seed: int = 0) -> pd.DataFrame:
         """Profiles of n people; with quotas, candidates are drawn within each combination of levels."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from ..survey import checked_weights, taken_off
 
 
 @runtime_checkable
@@ -39,23 +40,26 @@ def people_of(people: pd.DataFrame, name: str = "people") -> pd.DataFrame:
 
 
 def numbered(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Profiles as new participants, numbered from 0."""
-    return profiles.set_axis(pd.RangeIndex(len(profiles), name="participant"))
+    """Profiles as new participants, whose ids are nobody's of training."""
+    names = [f"recruit {place}" for place in range(len(profiles))]
+    return profiles.set_axis(pd.Index(names, dtype=object, name="participant"))
 
 
-def shares_of_people(weights: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float64]:
-    """Weights that sum to one, equal when None."""
-    if weights is None:
-        return np.full(n, 1 / n)
-    try:
-        given = np.asarray(weights, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"weights hold something other than numbers ({error}); give one a person.") from error
-    if given.shape != (n,):
-        raise DataError(f"weights have shape {given.shape}; give {n}, one a person.")
-    wrong = ~np.isfinite(given) | (given < 0)
-    if wrong.any():
-        raise DataError(f"weights: {given[wrong][0]} (row {int(wrong.argmax())}); give finite numbers of at least 0.")
-    if given.sum() <= 0:
-        raise DataError("weights are all 0; give somebody a positive one.")
-    return np.asarray(given / given.sum())
+def candidates_of(
+    people: pd.DataFrame, weights: npt.ArrayLike | None = None, name: str = "people"
+) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
+    """Traits, without the columns of a survey's design, and weights that sum to one.
+
+    Parameters
+    ----------
+    people
+        Columns `weight`, `stratum` and `psu` are taken off: who was recruited by a weight has none any more.
+    weights
+        One a person; those of the column `weight` when None, and equal ones without it.
+    name
+        Of the frame, for errors.
+    """
+    traits, design, _ = taken_off(people_of(people, name))
+    given = weights if weights is not None or design is None else design.weights
+    n = len(people)
+    return people_of(traits, name), np.full(n, 1 / n) if given is None else checked_weights(given, n) / n

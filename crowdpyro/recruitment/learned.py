@@ -22,7 +22,7 @@ from ..profiles import MISSING, clean_profiles
 from ..theory.checked import at_least
 from .coding import ProfileCoding
 from .filters import Filter
-from .generator import numbered, people_of, shares_of_people
+from .generator import candidates_of, numbered
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class LearnedProfiles:
         ordinal
             Levels in order of traits that are ordered; ordered categorical columns need no mention.
         weights
-            Of people, where they are no plain sample.
+            Of people, where they are no plain sample; the column `weight` when None.
         config
             Settings.
         seed
@@ -87,7 +87,8 @@ class LearnedProfiles:
         from ..inference.profile_training import ProfileFitConfig, fit_profiles
         from ..models.profile_model import ProfileModel
 
-        if len(people_of(people)) < _FEWEST:
+        people, shares = candidates_of(people, weights)
+        if len(people) < _FEWEST:
             raise DataError(
                 f"people has {len(people)} profiles; learn from {_FEWEST} at least, or draw from them by Pool(people)."
             )
@@ -106,7 +107,6 @@ class LearnedProfiles:
             for name, levels in orders.items()
             if not pd.api.types.is_numeric_dtype(clean[name])
         }
-        shares = shares_of_people(weights, len(people))
         coding = ProfileCoding.fit(clean, shares, orders)
         batch, sizes = _batch(coding, clean, shares)
         d = len(coding.ordered)

@@ -31,7 +31,7 @@ from ..errors import DataError
 from ..models.off_scale import label_text
 from ..profiles import MISSING
 from ..tables import close_match, read_table, require_columns, shown
-from .generator import people_of, shares_of_people
+from .generator import candidates_of
 
 Levels: TypeAlias = tuple[str, ...]
 Codes: TypeAlias = npt.NDArray[np.int64]
@@ -80,11 +80,27 @@ class Margin:
         DataError
             For a trait that is no column, or a person whose level the table does not name.
         """
-        parts = [
-            trait_codes(people, trait, levels, f"margin {self.name!r}", name)
-            for trait, levels in zip(self.traits, self.levels, strict=True)
-        ]
+        parts = []
+        for trait, levels in zip(self.traits, self.levels, strict=True):
+            codes = trait_codes(people, trait, levels, f"margin {self.name!r}", name)
+            if (codes < 0).any():
+                raise self._unnamed(people[trait][codes < 0], trait, levels, name)
+            parts.append(codes)
         return np.ravel_multi_index(tuple(parts), self.shares.shape).astype(np.int64)
+
+    def known(self, people: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Whose levels the table names."""
+        pairs = zip(self.traits, self.levels, strict=True)
+        return np.logical_and.reduce([trait_codes(people, *pair, f"margin {self.name!r}") >= 0 for pair in pairs])
+
+    def _unnamed(self, column: pd.Series, trait: str, levels: Levels, name: str) -> DataError:
+        level = level_texts(column).iloc[0]
+        close = close_match(level, levels)
+        return DataError(
+            f"margin {self.name!r}: {len(column)} of {name} have {trait!r} {level!r}, which it does not name; "
+            + (f"is it {close!r} there? Write them alike, or g" if close else "g")
+            + "ive its share (0 leaves them out)."
+        )
 
 
 class Margins:
@@ -148,7 +164,8 @@ class Margins:
         cls, people: pd.DataFrame, traits: Iterable[str | Levels] | None = None, weights: npt.ArrayLike | None = None
     ) -> Margins:
         """The margins that people have, of all their traits when None."""
-        share = pd.Series(shares_of_people(weights, len(people_of(people))))
+        people, shares = candidates_of(people, weights)
+        share = pd.Series(shares)
         tables: dict[str | Levels, Mapping[Any, float]] = {}
         for key in traits if traits is not None else map(str, people.columns):
             names = [key] if isinstance(key, str) else list(key)
@@ -178,7 +195,7 @@ def level_texts(column: pd.Series) -> pd.Series:
 
 
 def trait_codes(people: pd.DataFrame, trait: str, levels: Levels, what: str, name: str = "people") -> Codes:
-    """Place of each person's level among these, or of the band that holds it."""
+    """Place of each person's level among these, or of the band that holds it; -1 where there is none."""
     if trait not in people.columns:
         close = close_match(trait, map(str, people.columns))
         hint = f"did you mean {close!r}?" if close else f"known are {', '.join(map(str, people.columns[:12]))}."
@@ -187,14 +204,6 @@ def trait_codes(people: pd.DataFrame, trait: str, levels: Levels, what: str, nam
     codes = pd.Index(levels).get_indexer(pd.Index(level_texts(column)))
     if (codes < 0).any() and pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         codes = np.where(codes < 0, _banded(column, levels), codes)
-    if (codes < 0).any():
-        level = level_texts(column[codes < 0]).iloc[0]
-        close = close_match(level, levels)
-        raise DataError(
-            f"{what}: {int((codes < 0).sum())} of {name} have {trait!r} {level!r}, which it does not name; "
-            + (f"is it {close!r} there? Write them alike, or g" if close else "g")
-            + "ive its share (0 leaves them out)."
-        )
     return codes.astype(np.int64)
 
 

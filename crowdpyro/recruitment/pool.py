@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..inference.seeds import generator
 from ..theory.checked import at_least
 from .filters import Filter
-from .generator import numbered, people_of, shares_of_people
+from .generator import candidates_of, numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Pool:
     people
         Candidates, one row a person, in the columns of the training frame.
     weights
-        Chances of being drawn, up to a factor; equal when None.
+        Chances of being drawn, up to a factor; the column `weight` when None, equal without it.
     qualified
         Who may be drawn (see `Filter`).
     replace
@@ -65,7 +65,7 @@ def qualified_people(
     people: pd.DataFrame, weights: npt.ArrayLike | None, qualified: str | None
 ) -> tuple[pd.DataFrame, npt.NDArray[np.float64]]:
     """Those who qualify, and their shares."""
-    shares = shares_of_people(weights, len(people_of(people)))
+    people, shares = candidates_of(people, weights)
     if qualified is None:
         return people, shares
     chosen = Filter(qualified).only(people.reset_index(drop=True))

@@ -168,8 +168,3 @@ def indicator(column: Codes, n_levels: int) -> Any:
 
     n = len(column)
     return csr_array((np.ones(n), (column, np.arange(n))), shape=(n_levels, n))
-
-
-def effective_size(weights: FloatArray) -> float:
-    """Kish's effective sample size, (sum w)^2 / sum w^2."""
-    return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -1,0 +1,145 @@
+"""What was recruited against what was wanted: margins, W1 to the target, how traits hang together, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError
+from ..theory.profiles import ProfileDistance, profile_w1
+from .association import pairwise_v
+from .generator import candidates_of, people_of
+from .margins import Margin, Margins, level_texts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class RecruitmentReport:
+    """Recruited profiles beside published margins and real people.
+
+    Attributes
+    ----------
+    recruited, target
+        Profiles, the target's without gaps; None where only margins are known.
+    margins
+        One row a level: `trait`, `level`, shares `wanted` and `achieved`, and their `difference`.
+    distance
+        W1 of recruited and target profiles beside that of two halves of the target; None without a target.
+    association
+        Bias-corrected Cramer's V of every two traits, `target` and `recruited`; None without a target.
+    """
+
+    recruited: pd.DataFrame
+    target: pd.DataFrame | None
+    margins: pd.DataFrame
+    distance: ProfileDistance | None
+    association: pd.DataFrame | None
+
+    @property
+    def largest_gap(self) -> float:
+        """Largest |achieved - wanted| of all levels."""
+        return float(self.margins["difference"].abs().max())
+
+    def figure(self) -> Figure:
+        """Margins of every trait, the two that hang together most, and V of all pairs, like the paper's Figure 3."""
+        from .picture import page
+
+        return page(self)
+
+    def __repr__(self) -> str:
+        worst = self.margins.loc[self.margins["difference"].abs().idxmax()]
+        told = "" if self.distance is None else f"; {self.distance!r}"
+        return (
+            f"<RecruitmentReport: {len(self.recruited)} people, {self.margins['trait'].nunique()} margins, furthest "
+            f"off {worst['trait']} {worst['level']} {worst['achieved']:.4g} for {worst['wanted']:.4g}{told}>"
+        )
+
+
+def recruitment_report(
+    recruited: pd.DataFrame,
+    target: pd.DataFrame | None = None,
+    *,
+    margins: Margins | None = None,
+    weights: npt.ArrayLike | None = None,
+    ordinal: Mapping[str, Sequence[object]] | None = None,
+    seed: int = 0,
+) -> RecruitmentReport:
+    """Compare recruited profiles with published margins, with real people, or with both.
+
+    Parameters
+    ----------
+    recruited
+        What a generator drew.
+    target
+        Real people of the population that is meant.
+    margins
+        Published ones; those of the target's labels and short numbers when None.
+    weights
+        Of the target's people.
+    ordinal
+        Levels in order of ordered traits, for W1.
+    seed
+        Of W1's subsamples.
+    """
+    if target is None and margins is None:
+        raise DataError("target and margins are both None; give people, margins, or both.")
+    people_of(recruited, "recruited")
+    real = None
+    if target is not None:
+        target, shares = candidates_of(target, weights, "target")
+        weights = None if np.ptp(shares) == 0 else shares
+        absent = [name for name in target.columns if name not in recruited.columns]
+        if absent:
+            raise DataError(f"recruited lacks column {absent[0]!r} of target; leave it out there.")
+        real, recruited = _without_gaps(target), _without_gaps(recruited)
+    wanted = margins if margins is not None else Margins.of(real, _shared_traits(real), weights)  # type: ignore[arg-type]
+    rows = [row for margin in wanted.tables for row in _achieved(margin, recruited)]
+    distance = association = None
+    if real is not None:
+        mine = recruited[list(real.columns)]
+        if min(len(real) // 2, len(mine)) >= 2:
+            distance = profile_w1(real, mine, weights=weights, ordinal=ordinal, seed=seed)
+        pairs = {"target": pairwise_v(real), "recruited": pairwise_v(mine, real)}
+        association = pd.DataFrame(pairs)
+    table = pd.DataFrame(rows, columns=["trait", "level", "wanted", "achieved"])
+    table["difference"] = table["achieved"] - table["wanted"]
+    return RecruitmentReport(recruited, real, table, distance, association)
+
+
+def _shared_traits(people: pd.DataFrame) -> list[str | tuple[str, ...]]:
+    """Traits that have levels: fewer than half as many as people, and at most a hundred."""
+    most = min(100, max(len(people) // 2, 1))
+    kept: list[str | tuple[str, ...]] = [str(name) for name, column in people.items() if column.nunique() <= most]
+    if not kept:
+        raise DataError("target: no trait has levels that people share; give margins.")
+    return kept
+
+
+def _achieved(margin: Margin, people: pd.DataFrame) -> list[tuple[str, str, float, float]]:
+    """Wanted and achieved share of every level; who has none of them stands in a row of its own."""
+    known = margin.known(people)
+    counts = np.bincount(margin.codes(people[known]), minlength=margin.shares.size) / len(people)
+    rows = zip(margin.labels(), margin.shares.ravel(), counts, strict=True)
+    found = [(margin.name, level, float(wanted), float(share)) for level, wanted, share in rows]
+    if not known.all():
+        found.append((margin.name, "none of these", 0.0, float((~known).mean())))
+    return found
+
+
+def _without_gaps(people: pd.DataFrame) -> pd.DataFrame:
+    """Gaps as a level, in numbers as the median."""
+    filled = {}
+    for name, column in people.items():
+        number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if column.isna().any() or not number:
+            filled[name] = column.fillna(column.median()) if number else level_texts(column)
+        else:
+            filled[name] = column
+    return pd.DataFrame(filled, index=people.index)
