@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
+from .data import CrowdData
 from .errors import DataError
 from .fitted import Fitted
 from .inference.generate import decisions, shares
@@ -21,6 +23,11 @@ from .recruit import Recruits
 from .references import References
 from .tables import shown
 from .twins import all_known, twins_of
+
+if TYPE_CHECKING:
+    from .llm.backbone import Backbone
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 
 def frame_of(fitted: Fitted, problems: pd.DataFrame | Iterable[object] | None) -> pd.DataFrame:
@@ -67,8 +74,8 @@ class Asked:
         cls,
         fitted: Fitted,
         frame: pd.DataFrame,
-        covariates: npt.NDArray[np.float32],
-        reference: npt.NDArray[np.float32],
+        covariates: Float32Array,
+        reference: Float32Array,
     ) -> Asked:
         """Encode the problems of a frame."""
         features, known, y_ref = (
@@ -106,6 +113,36 @@ class Asked:
         )
 
 
+def covariates_of(
+    fitted: Fitted, backbone: Backbone | None, problems: pd.DataFrame, references: References | None
+) -> tuple[Float32Array, Float32Array]:
+    """Covariates and y_ref, remembered for training problems that the references say nothing of.
+
+    A backbone is asked about new problems when nobody else says anything of them.
+    """
+    rows = fitted.rows(problems)
+    covariates, reference = fitted.covariates[rows], fitted.reference[rows]
+    fresh = rows < 0
+    if references is not None:
+        fresh |= problems.index.isin(references.problems)
+    if fresh.any():
+        asked = problems[fresh]
+        if references is None and fitted.features.sources and backbone is not None:
+            references = backbone.refer(asked, fitted.scale)
+        covariates[fresh], reference[fresh] = fitted.features.transform(asked, references)
+    return covariates, reference
+
+
+def batch_of(fitted: Fitted, backbone: Backbone | None, data: CrowdData, references: References | None) -> Batch:
+    """People's answers as the fitted model's programs are given them."""
+    covariates, reference = covariates_of(fitted, backbone, data.problems, references)
+    people = data.participants.index
+    twins = twins_of(fitted, people, data.problems, references)
+    if twins is not None:
+        all_known(twins, people, data.problems.index, data.answered())
+    return fitted.batch(data, covariates, reference, twins=twins).to(fitted.device)
+
+
 def people_of(fitted: Fitted, recruits: Recruits) -> ParticipantView:
     """Participants with noise drawn from its prior; the caller has seeded."""
     profile = torch.as_tensor(recruits.profile).to(fitted.device)
@@ -116,8 +153,8 @@ def people_of(fitted: Fitted, recruits: Recruits) -> ParticipantView:
 
 
 def answers_of(
-    fitted: Fitted, recruits: Recruits, asked: Asked, expected: int = 0, y_ref: npt.NDArray[np.float32] | None = None
-) -> npt.NDArray[np.float32]:
+    fitted: Fitted, recruits: Recruits, asked: Asked, expected: int = 0, y_ref: Float32Array | None = None
+) -> Float32Array:
     """Everybody's answer to everything; the caller has seeded.
 
     Parameters
@@ -141,7 +178,7 @@ def answers_of(
 
 
 def shares_of(
-    fitted: Fitted, recruits: Recruits, asked: Asked, y_ref: npt.NDArray[np.float32] | None = None
+    fitted: Fitted, recruits: Recruits, asked: Asked, y_ref: Float32Array | None = None
 ) -> npt.NDArray[np.float64]:
     """Share of each answer among these people if they answered infinitely often, shape `(n_problems, n_levels)`."""
     reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
@@ -165,7 +202,7 @@ def learned_participation(fitted: Fitted, recruits: Recruits, asked: Asked) -> n
 
 def twin_references(
     fitted: Fitted, recruits: Recruits, asked: Asked, references: References | None
-) -> npt.NDArray[np.float32] | None:
+) -> Float32Array | None:
     """y_ref of every recruit's own twin, `(n_participants, n_problems, ...)`; None where the model knows no twins.
 
     Raises
@@ -184,9 +221,7 @@ def twin_references(
     return all_known(found, people, asked.frame.index, met)[pairs]
 
 
-def _batches(
-    fitted: Fitted, recruits: Recruits, asked: Asked, y_ref: npt.NDArray[np.float32] | None = None
-) -> list[Batch]:
+def _batches(fitted: Fitted, recruits: Recruits, asked: Asked, y_ref: Float32Array | None = None) -> list[Batch]:
     """All problems with their people: one batch, or one a problem where each has fresh people."""
     profile = torch.as_tensor(recruits.profile).to(fitted.device)
     twins = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from .data import CrowdData
 from .errors import DataError, ModelError
+from .fitting import referred
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
@@ -246,7 +247,7 @@ def _referred(model: CrowdLLM, data: CrowdData, references: References | None) -
     """The problems that have references, which a backbone is asked for once, and those."""
     if not model.config.use_reference:
         return data, references
-    references = model._references(references, data.problems, data.scale)
+    references = referred(model.backbone, references, data.problems, data.scale)
     if references is None:
         return data, None
     if any(source.kind == "participant" for source in references):

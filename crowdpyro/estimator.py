@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .asking import Asked, answers_of, frame_of, learned_participation, shares_of, twin_references
-from .checkpoint import Checkpoint, fingerprint
+from .asking import Asked, batch_of, covariates_of, frame_of, shares_of, twin_references
+from .checkpoint import Checkpoint
 from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError, ModelError
-from .features import ProblemFeatures
-from .fitted import Fitted, build
+from .fitted import Fitted
+from .fitting import fit_model, referred
+from .generating import Answering, Decision, crowd_of
 from .inference.history import FitHistory
 from .inference.seeds import checked_seed, generator
 from .models.scales import Continuous, Scale
 from .parts import Parts
-from .profiles import ProfileEncoder
-from .recruit import attendance, probabilities, recruit
-from .reference_draws import ReferenceUse, drawn_reference
+from .recruit import recruit
+from .reference_draws import ReferenceUse
 from .references import References
-from .twins import all_known, has_twins, told_by_twins, twins_of
 
 if TYPE_CHECKING:
     from pyro.infer import ELBO
@@ -41,10 +37,6 @@ if TYPE_CHECKING:
     from .models.batch import Batch
     from .theory.interval_options import Method
     from .theory.interval_result import CrowdInterval
-
-logger = logging.getLogger(__name__)
-
-Decision: TypeAlias = Literal["draw", "expected"]
 
 
 class CrowdLLM:
@@ -148,91 +140,17 @@ class CrowdLLM:
         ModelError
             When the checkpoint belongs to another fit; when the loss is not finite.
         """
-        from .inference.holdout import hold_out
-        from .inference.runtime import seeded, usable_device
-        from .inference.training import fit
+        from .inference.runtime import usable_device
 
         usable_device(self.device)
         checked_seed(seed)
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
-        references = self._references(references, data.problems, data.scale) if self.config.use_reference else None
-        if references is not None and len(references.problems) < data.n_problems:
-            n_dropped = data.n_problems - len(references.problems)
-            logger.warning("fit: the backbone dropped %d of %d problems, answers and all", n_dropped, data.n_problems)
-            data = data.select(problems=references.problems)
-            if data.n_answers == 0:
-                raise DataError("data has no answers to problems with a reference; take another policy than 'drop'.")
-        keeper = Checkpoint(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
-        made_from = fingerprint(data, references, self.config, seed, self.device) | self.parts.names()
-        if keeper is not None:
-            keeper.made_from = made_from
-        text = self._text_components()
-        features = ProblemFeatures.fit(data.problems, references, text, data.scale, data.response)
-        profiles = data.participants if self.config.use_profile else data.participants.iloc[:, :0]
-        encoder = ProfileEncoder.fit(profiles)
-        covariates, reference = features.transform(data.problems, references)
-        twins = None
-        if references is not None and has_twins(references):
-            twins = told_by_twins(references, data.participants.index, data.problems.index, data.scale)
-            all_known(twins, data.participants.index, data.problems.index, data.answered())
-        with seeded(seed, self.device):
-            fitted = build(data, features, encoder, profiles, covariates, reference, self.config, self.parts)
-            fitted.made_from, fitted.twins = made_from, twins
-            fitted.to(self.device)
-            all_meetings = getattr(fitted.model, "learns_participation", False)
-            batch = fitted.batch(data, covariates, reference, all_meetings, twins).to(self.device)
-            train, valid = hold_out(batch, self.config.holdout, self.config.holdout_size, seed)
-            with self._bar() as report, nullcontext() if keeper is None else keeper.interruptible():
-                fitted.history = fit(
-                    fitted.model,
-                    fitted.guide,
-                    train,
-                    valid,
-                    batch,
-                    self.config.training,
-                    seed=seed,
-                    report=report,
-                    keeper=keeper,
-                    objective=self.parts.objective,
-                )
-        self._fitted = fitted
-        logger.info("fit: %d epochs, kept number %d", len(fitted.history.loss), fitted.history.best_epoch)
+        with_llm = self.config.use_reference
+        references = referred(self.backbone, references, data.problems, data.scale) if with_llm else None
+        how: dict[str, Any] = {"seed": seed, "device": self.device, "progress": self.progress}
+        self._fitted = fit_model(self.config, self.parts, data, references, checkpoint=checkpoint, **how)
         return self
-
-    def _text_components(self) -> Any:
-        if not self.config.n_components:
-            return None
-        from .text import TextComponents, load_encoder
-
-        return TextComponents(load_encoder(self.config.text_encoder), self.config.n_components)
-
-    def _references(self, references: References | None, problems: pd.DataFrame, scale: Scale) -> References | None:
-        """References of these problems without a gap; a backbone may have been told to drop some."""
-        if references is None and self.backbone is not None:
-            references = self.backbone.refer(problems, scale)
-            problems = problems[problems.index.isin(references.problems)]
-        if references is None:
-            return None
-        if references.scale != scale:
-            raise DataError(f"references are on {references.scale}, the answers on {scale}; put them on one scale.")
-        return references.select(problems.index).fill("error")
-
-    @contextmanager
-    def _bar(self) -> Iterator[Callable[[int, float], None] | None]:
-        """What to call after every epoch, with a progress bar behind it where there is a terminal."""
-        if not (sys.stderr.isatty() if self.progress is None else self.progress):
-            yield None
-            return
-        from tqdm.auto import tqdm
-
-        with tqdm(total=self.config.training.epochs, desc="fit", unit="epoch", leave=False) as bar:
-
-            def report(epoch: int, loss: float) -> None:
-                bar.update(epoch + 1 - bar.n)
-                bar.set_postfix(loss=f"{loss:.4f}")
-
-            yield report
 
     # -- what was fitted ---------------------------------------------------------------------------------------
 
@@ -342,48 +260,8 @@ class CrowdLLM:
             When a profile has a level that training never saw, an option is unknown, or a problem finds fewer than
             `per_problem` people.
         """
-        from .inference.program import tells_the_story
-        from .inference.runtime import seeded
-
-        _one_of("decision", decision, ("draw", "expected"))
-        _one_of("reference", reference, ("expected", "shared_draw", "per_participant"))
-        if n_draws < 1:
-            raise DataError(f"n_draws={n_draws}: give at least one.")
-        fitted = self._state()
-        asked = self._asked(problems, references)
-        rng = generator(seed)
-        recruits = recruit(fitted, participants, rng, None if crossed else asked.n)
-        y_ref = twin_references(fitted, recruits, asked, references)
-        if y_ref is None:
-            y_ref = drawn_reference(references, reference, asked.frame.index, recruits.n, fitted.scale, rng)
-        elif reference != "expected":
-            raise ModelError(f"reference={reference!r}: these people have twins, one a person; give 'expected'.")
-        if not tells_the_story(fitted.model) and (decision, reference) != ("draw", "expected"):
-            raise ModelError(
-                f"decision={decision!r}, reference={reference!r}: a model that overrides `crowd` or `eps_dist` is run "
-                "as it is; give decision='draw', reference='expected'."
-            )
-        with seeded(seed, self.device):
-            matrix = answers_of(fitted, recruits, asked, n_draws if decision == "expected" else 0, y_ref)
-        if participation is None:
-            probs = learned_participation(fitted, recruits, asked)
-        else:
-            probs = probabilities(participation, (recruits.n, asked.n))
-        matrix[~attendance(probs, per_problem, rng)] = np.nan
-        return Crowd.from_matrix(
-            matrix,
-            scale=fitted.scale,
-            problems=asked.frame,
-            participants=recruits.frame,
-            weights=recruits.weights,
-            seed=seed,
-            decision=decision,
-            reference=reference,
-            crossed=int(crossed),
-            n_draws=n_draws,
-            per_problem=per_problem,
-            llm=", ".join(fitted.features.sources),
-        )
+        how = Answering(decision, reference, crossed, participation, per_problem, n_draws)
+        return crowd_of(self._state(), participants, self._asked(problems, references), references, how, seed)
 
     def shares(
         self,
@@ -519,35 +397,13 @@ class CrowdLLM:
         references
             Of problems that are not of training.
         """
-        covariates, reference = self._covariates(data.problems, references)
-        people = data.participants.index
-        twins = twins_of(self._state(), people, data.problems, references)
-        if twins is not None:
-            all_known(twins, people, data.problems.index, data.answered())
-        return self._state().batch(data, covariates, reference, twins=twins).to(self.device)
+        return batch_of(self._state(), self.backbone, data, references)
 
     def _asked(self, problems: pd.DataFrame | Iterable[object] | None, references: References | None) -> Asked:
         """Problems as the model sees them."""
         fitted = self._state()
         frame = frame_of(fitted, problems)
-        return Asked.of(fitted, frame, *self._covariates(frame, references))
-
-    def _covariates(
-        self, problems: pd.DataFrame, references: References | None
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Covariates and y_ref, remembered for training problems that the references say nothing of."""
-        fitted = self._state()
-        rows = fitted.rows(problems)
-        covariates, reference = fitted.covariates[rows], fitted.reference[rows]
-        fresh = rows < 0
-        if references is not None:
-            fresh |= problems.index.isin(references.problems)
-        if fresh.any():
-            asked = problems[fresh]
-            if references is None and fitted.features.sources and self.backbone is not None:
-                references = self.backbone.refer(asked, fitted.scale)
-            covariates[fresh], reference[fresh] = fitted.features.transform(asked, references)
-        return covariates, reference
+        return Asked.of(fitted, frame, *covariates_of(fitted, self.backbone, frame, references))
 
     # -- files -------------------------------------------------------------------------------------------------
 
@@ -575,8 +431,3 @@ class CrowdLLM:
         from .persistence import load
 
         return load(cls, folder, Parts(model, guide, blender), backbone=backbone, device=device)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise DataError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}.")

@@ -18,7 +18,8 @@ import pandas as pd
 from ..checkpoint import Checkpoint, fingerprint, show_changes
 from ..data import CrowdData, read_participants, read_problems
 from ..errors import DataError, MissingReferenceError, ModelError
-from ..estimator import CrowdLLM, Decision
+from ..estimator import CrowdLLM
+from ..generating import Decision
 from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal, Scale, parse_scale
 from ..reference_draws import ReferenceUse

@@ -23,6 +23,7 @@ from crowdpyro import (
     Ordinal,
     References,
 )
+from crowdpyro.asking import covariates_of
 from crowdpyro.inference import hold_out
 from crowdpyro.inference.runtime import seeded
 
@@ -316,15 +317,15 @@ def test_of_old_and_new_problems_only_the_new_need_references(fitted):
     with pytest.raises(MissingReferenceError, match="problem 'new' .1 such. has no reference"):
         fitted.generate(5, both)
     new = references(SCALES["ordinal"], ["new"])
-    covariates, reference = fitted._covariates(both, new)
-    alone = fitted._covariates(NEW, new)
     stored = fitted._state()
+    covariates, reference = covariates_of(stored, None, both, new)
+    alone = covariates_of(stored, None, NEW, new)
     np.testing.assert_array_equal(covariates, np.stack([stored.covariates[5], alone[0][0], stored.covariates[0]]))
     np.testing.assert_array_equal(reference, np.stack([stored.reference[5], alone[1][0], stored.reference[0]]))
     assert fitted.generate(5, both, new, seed=1).n_problems == 3
     # References of problems that are known are read as well.
     other = references(SCALES["ordinal"], [5], seed=9)
-    assert (fitted._covariates(both.iloc[[0]], other)[0] != stored.covariates[[5]]).any()
+    assert (covariates_of(stored, None, both.iloc[[0]], other)[0] != stored.covariates[[5]]).any()
 
 
 def test_a_backbone_is_asked_about_new_problems_alone(fitted, monkeypatch):

@@ -1,0 +1,95 @@
+"""From a fitted model to a crowd: who is recruited, what each answers, and who takes part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .asking import Asked, answers_of, learned_participation, twin_references
+from .crowd import Crowd
+from .errors import DataError, ModelError
+from .fitted import Fitted
+from .inference.program import tells_the_story
+from .inference.runtime import seeded
+from .inference.seeds import generator
+from .recruit import attendance, probabilities, recruit
+from .reference_draws import ReferenceUse, drawn_reference
+from .references import References
+
+Decision: TypeAlias = Literal["draw", "expected"]
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How a crowd answers; see `CrowdLLM.generate`."""
+
+    decision: Decision
+    reference: ReferenceUse
+    crossed: bool
+    participation: float | npt.ArrayLike | None
+    per_problem: int | None
+    n_draws: int
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("decision", self.decision, get_args(Decision)),
+            ("reference", self.reference, get_args(ReferenceUse)),
+        ):
+            if value not in allowed:
+                raise DataError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}.")
+        if self.n_draws < 1:
+            raise DataError(f"n_draws={self.n_draws}: give at least one.")
+
+
+def crowd_of(
+    fitted: Fitted,
+    participants: int | pd.DataFrame,
+    asked: Asked,
+    references: References | None,
+    how: Answering,
+    seed: int,
+) -> Crowd:
+    """Recruit participants and let them answer.
+
+    Raises
+    ------
+    ModelError
+        When twins, or a model that overrides `crowd` or `eps_dist`, are to answer by other references or decisions.
+    """
+    rng = generator(seed)
+    recruits = recruit(fitted, participants, rng, None if how.crossed else asked.n)
+    y_ref = twin_references(fitted, recruits, asked, references)
+    if y_ref is None:
+        y_ref = drawn_reference(references, how.reference, asked.frame.index, recruits.n, fitted.scale, rng)
+    elif how.reference != "expected":
+        raise ModelError(f"reference={how.reference!r}: these people have twins, one a person; give 'expected'.")
+    if not tells_the_story(fitted.model) and (how.decision, how.reference) != ("draw", "expected"):
+        raise ModelError(
+            f"decision={how.decision!r}, reference={how.reference!r}: a model that overrides `crowd` or `eps_dist` is "
+            "run as it is; give decision='draw', reference='expected'."
+        )
+    with seeded(seed, str(fitted.device)):
+        matrix = answers_of(fitted, recruits, asked, how.n_draws if how.decision == "expected" else 0, y_ref)
+    if how.participation is None:
+        probs = learned_participation(fitted, recruits, asked)
+    else:
+        probs = probabilities(how.participation, (recruits.n, asked.n))
+    matrix[~attendance(probs, how.per_problem, rng)] = np.nan
+    return Crowd.from_matrix(
+        matrix,
+        scale=fitted.scale,
+        problems=asked.frame,
+        participants=recruits.frame,
+        weights=recruits.weights,
+        seed=seed,
+        decision=how.decision,
+        reference=how.reference,
+        crossed=int(how.crossed),
+        n_draws=how.n_draws,
+        per_problem=how.per_problem,
+        llm=", ".join(fitted.features.sources),
+    )
