@@ -24,6 +24,7 @@ from .inference.seeds import checked_seed, generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
 from .references import References
+from .survey import shares_of_weights
 from .tables import close_match, shown
 
 if TYPE_CHECKING:
@@ -165,8 +166,9 @@ def under_margins(
     model
         Fitted.
     margins
-        By trait, the share of each of its levels: `{"gender": {"man": 0.5, "woman": 0.5}}`. People of training are
-        raked to them (iterative proportional fitting), so that what else they are stays as alike as it can.
+        By trait, the share of each of its levels: `{"gender": {"man": 0.5, "woman": 0.5}}`. People of training, by
+        their survey weights, are raked to them (iterative proportional fitting), so that what else they are stays as
+        alike as it can.
     participants
         How many.
     problems, references, seed, how
@@ -180,12 +182,14 @@ def under_margins(
     if participants < 1:
         raise DataError(f"participants={participants}: give at least one.")
     pool = model.profiles
-    weight = raked(pool, margins)
+    chance = shares_of_weights(model.weights)
+    base = np.full(len(pool), 1 / len(pool)) if chance is None else chance
+    weight = raked(pool, margins, chance)
     rng = generator(checked_seed(seed))
-    rows = rng.integers(len(pool), size=participants)
+    rows = rng.integers(len(pool), size=participants) if chance is None else rng.choice(len(pool), participants, p=base)
     # The maximal coupling: a profile that is now rarer is kept with the chance that leaves it as rare as it shall be.
-    lasting = rng.random(participants) < len(pool) * weight[rows]
-    missing = np.maximum(weight - 1 / len(pool), 0.0)
+    lasting = rng.random(participants) * base[rows] < weight[rows]
+    missing = np.maximum(weight - base, 0.0)
     moved = rows.copy()
     if missing.sum() > 0:
         moved[~lasting] = rng.choice(len(pool), size=int((~lasting).sum()), p=missing / missing.sum())
@@ -229,8 +233,10 @@ def in_place_of(other: References, model: CrowdLLM, persona: str | None = None) 
     return replace(other, sources=tuple(sources))
 
 
-def raked(pool: pd.DataFrame, margins: Margins) -> FloatArray:
+def raked(pool: pd.DataFrame, margins: Margins, base: FloatArray | None = None) -> FloatArray:
     """Weights of people, summing to one, that have the margins asked for (iterative proportional fitting).
+
+    They start at `base`, at equal ones when None.
 
     References
     ----------
@@ -256,7 +262,7 @@ def raked(pool: pd.DataFrame, margins: Margins) -> FloatArray:
         if min(named.values()) < 0 or abs(sum(named.values()) - 1) > 1e-6:
             raise DataError(f"margins: the shares of {trait!r} are {named}; give shares that sum to 1.")
         wanted.append((pd.factorize(column), named))
-    weight = np.full(len(pool), 1 / len(pool))
+    weight = np.full(len(pool), 1 / len(pool)) if base is None else base
     for _ in range(1000):
         before = weight
         for (codes, levels), named in wanted:

@@ -128,6 +128,17 @@ def print_intervals(interval: CrowdInterval, console: Console, most: int) -> Non
         console.print(f"and {len(frame) - most:,} more; --out writes all")
 
 
+def print_table(table: pd.DataFrame, console: Console, title: str) -> None:
+    """A table of numbers as it is, its index first."""
+    view = Table(title=title, title_justify="left", header_style="bold")
+    view.add_column(str(table.index.name or ""), no_wrap=True)
+    for name in table.columns:
+        view.add_column(str(name), justify="right")
+    for label, row in table.iterrows():
+        view.add_row(str(label), *(f"{each:.3f}" if isinstance(each, float) else str(each) for each in row))
+    console.print(view)
+
+
 def print_coverage(table: pd.DataFrame, console: Console, title: str) -> None:
     """Coverage and width of methods, a block a sample size."""
     view = Table(title=title, title_justify="left", header_style="bold")

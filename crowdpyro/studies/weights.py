@@ -1,0 +1,173 @@
+"""What survey weights mend: people drawn with unequal chances, whose population is known.
+
+The population is everybody of the 25-item survey who gave gender and age. Samples over-represent women and the young
+(below the median age) three to one each, so that a young woman is nine times as likely to be asked as an older man;
+the weight is 1 / chance. A crowd is fitted to each sample with its weights and without, and compared with the
+population's answers: histograms by W1, the items' means by their error. Where groups differ by less, a weight buys
+less bias than it costs in variance (design effect 1.7), so that items whose group means differ by .3 or more stand
+apart.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from joblib import Parallel, delayed
+
+from .. import baselines, metrics
+from ..crowd import Crowd
+from ..data import CrowdData
+from ..datasets import load_personality
+from ..errors import DataError
+from ..estimator import CrowdLLM
+from ..recruitment import Pool
+from ..references import References
+from ..survey import WEIGHT, SurveyDesign
+from ..tables import write_whole
+from .scoring import ordinal
+
+FloatArray = npt.NDArray[np.float64]
+
+RATIO, LARGE = 3.0, 0.3
+N_SAMPLE, N_PEOPLE = 1000, 2048
+
+
+def population() -> tuple[CrowdData, pd.DataFrame]:
+    """People whose gender and age are known, and which of two groups of each they are in, True the more asked one."""
+    data = load_personality()
+    people = data.participants
+    known = people["gender"].isin(["man", "woman"])
+    data = data.select(participants=people.index[known])
+    people = data.participants
+    return data, pd.DataFrame({"woman": people["gender"] == "woman", "young": people["age"] < people["age"].median()})
+
+
+def differing(data: CrowdData, groups: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Items whose means differ by .3 or more between the two genders or ages."""
+    values = Crowd.from_data(data).values()
+    gaps = [
+        np.abs(np.nanmean(values[inside], axis=0) - np.nanmean(values[~inside], axis=0))
+        for inside in (groups[name].to_numpy() for name in groups)
+    ]
+    return np.asarray(np.max(gaps, axis=0) >= LARGE)
+
+
+def biased_sample(data: CrowdData, groups: pd.DataFrame, n: int, seed: int) -> CrowdData:
+    """So many people with their weights, the over-represented asked three times as often for each group they are in.
+
+    Systematic draws along a random order: everybody's chance is exactly in proportion, and nobody is drawn twice.
+    """
+    chance = RATIO ** groups.sum(axis=1).to_numpy(dtype=float)
+    chance *= n / chance.sum()
+    if chance.max() >= 1:
+        raise DataError(f"n={n}: some would be drawn for certain; give at most {n / chance.max():.0f}.")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(chance))
+    rows = order[np.searchsorted(chance[order].cumsum(), rng.random() + np.arange(n)).clip(max=len(chance) - 1)]
+    sample = data.select(participants=data.participants.index[rows])
+    weights = pd.DataFrame({WEIGHT: 1 / chance[rows]}, index=sample.participants.index)
+    return replace(sample, design=SurveyDesign(weights))
+
+
+def one_resample(
+    data: CrowdData, groups: pd.DataFrame, references: References | None, n: int, seed: int
+) -> pd.DataFrame:
+    """Shares of every item by every method, as errors against the population: one row a method and item."""
+    sample = biased_sample(data, groups, n, seed)
+    plain = replace(sample, design=None)
+    scale = ordinal(data.scale)
+    with_weights = CrowdLLM(progress=False).fit(sample, references, seed=seed)
+    without = CrowdLLM(progress=False).fit(plain, references, seed=seed)
+    pool = Pool(plain.participants, with_weights.weights)
+    predicted = {
+        "crowd, weighted": with_weights.shares(participants=N_PEOPLE, seed=seed),
+        "crowd, unweighted": without.shares(participants=N_PEOPLE, seed=seed),
+        "crowd, weights in the pool alone": without.shares(participants=pool.draw(N_PEOPLE, seed=seed), seed=seed),
+        "histograms, weighted": baselines.independent_histograms(sample.counts()),
+        "histograms, unweighted": baselines.independent_histograms(plain.counts()),
+    }
+    truth = Crowd.from_data(data).shares()
+    frames = []
+    for method, shares in predicted.items():
+        w1 = [metrics.wasserstein1(shares[[t]], truth[[t]], scale.values) for t in range(len(truth))]
+        frames.append(
+            pd.DataFrame(
+                {"method": method, "item": data.problems.index, "w1": w1, "error": (shares - truth) @ scale.values}
+            )
+        )
+    return pd.concat(frames, ignore_index=True).assign(seed=seed)
+
+
+def run(
+    resamples: int = 20,
+    n: int = N_SAMPLE,
+    out: Path | None = None,
+    references: References | None = None,
+    *,
+    jobs: int | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All resamples.
+
+    Parameters
+    ----------
+    resamples
+        Seeds 0 to resamples - 1; two fits each.
+    n
+        People in a sample.
+    out
+        Folder for `weights.csv`; None writes nothing.
+    references
+        An LLM's answers to the items; fitted without an LLM when None.
+    jobs
+        Processes; one a core, four at most, when None.
+    report
+        Told what is being done.
+
+    Returns
+    -------
+    tuple of DataFrame
+        Methods: `w1`, `mae` of the items' means, and `mae` and `items won` against the unweighted crowd or histograms
+        among the items that differ, means over resamples. Items: mean absolute error of each item's mean by method.
+    """
+    data, groups = population()
+    jobs = min(os.cpu_count() or 1, 4) if jobs is None else jobs
+    frames: list[pd.DataFrame] = []
+    tasks = Parallel(n_jobs=min(jobs, resamples), return_as="generator")(
+        delayed(one_resample)(data, groups, references, n, seed) for seed in range(resamples)
+    )
+    for each in tasks:
+        frames.append(each)
+        report(f"resample {len(frames)} of {resamples} done")
+    rows = pd.concat(frames, ignore_index=True)
+    if out is not None:
+        write_whole(out / "weights.csv", lambda file: rows.to_csv(file, index=False))
+    large = data.problems.index[differing(data, groups)]
+    return summarised(rows, large)
+
+
+def summarised(rows: pd.DataFrame, large: pd.Index) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of methods and of items, from one row a resample, method and item."""
+    rows = rows.assign(absolute=rows["error"].abs())
+    items = rows.pivot_table(index="item", columns="method", values="absolute", sort=False)
+    apart = rows[rows["item"].isin(large)]
+    methods = rows.groupby("method", sort=False).agg(w1=("w1", "mean"), mae=("absolute", "mean"))
+    methods["mae, differing"] = apart.groupby("method", sort=False)["absolute"].mean()
+    methods["bias, differing"] = (
+        apart.groupby(["method", "item"], sort=False)["error"].mean().abs().groupby("method").mean()
+    )
+    methods["differing items won"] = [
+        int((items.loc[large, method] < items.loc[large, f"{method.split(',')[0]}, unweighted"]).sum())
+        for method in methods.index
+    ]
+    won = rows.pivot_table(index="seed", columns="method", values="w1", sort=False)
+    methods["resamples won in w1"] = [
+        int((won[method] < won[f"{method.split(',')[0]}, unweighted"]).sum()) for method in methods.index
+    ]
+    return methods, items.assign(differs=items.index.isin(large))
