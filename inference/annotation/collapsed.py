@@ -10,8 +10,8 @@ was .23; with the own item left in, .28; by variational EM, whose exp(E log conf
 label that a worker has not given yet, .58.
 
 The joint density of pool and confusion has no mode of use: it is unbounded where all workers are alike. The pool climbs
-its evidence by the fixed point of Minka (2000), with the gamma prior in its fraction; its direction is one of ascent,
-and a step that went too far is halved.
+its evidence by Newton's method (Minka 2000, with the gamma prior): the truth then settles in 5 iterations of a table of
+100,000 labels, and in 116 by his fixed point, whose steps along the sum of a row are short.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import sparse
-from scipy.special import digamma, entr, gammaln, xlogy
+from scipy.special import digamma, entr, gammaln, xlogy, zeta
 
 from ...models.annotation.base import excluded
 from ...models.annotation.hierarchical_dawid_skene import HierarchicalDawidSkene
@@ -30,8 +30,8 @@ from .em import earlier, prevalence_step
 from .posterior import AnnotationFit
 from .votes import FloatArray, Votes, normalised
 
-# Steps of the pool in each iteration, and halvings of one: after these, rounding decides.
-_STEPS, _HALVINGS = 3, 20
+# Steps of the pool in each iteration, halvings of one, the farthest in the logarithm, relative error of an evidence.
+_STEPS, _HALVINGS, _FARTHEST, _ROUNDING = 2, 20, 2.0, 1e-12
 
 # Labels judged at a time: 20 MB for five classes.
 _BLOCK = 1 << 18
@@ -119,21 +119,42 @@ def _scores(votes: Votes, truth: FloatArray, posterior: FloatArray) -> FloatArra
 
 
 def _climbed(pool: FloatArray, counts: FloatArray, shape: float, rate: FloatArray) -> tuple[FloatArray, float]:
-    """A few steps up the evidence, each halved in the logarithm until the evidence does not fall."""
+    """A few Newton steps up the evidence in the logarithm, each halved until the evidence does not fall."""
     heard = counts.sum(axis=1)
     evidence = log_evidence(pool, counts, shape, rate)
     for _ in range(_STEPS):
-        total = pool.sum(axis=0)
-        rise = pool * (digamma(pool + counts) - digamma(pool)).sum(axis=0) + shape - 1
-        fall = (digamma(total + heard) - digamma(total)).sum(axis=0) + rate
-        ratio = rise / (pool * fall)
+        step, rise = _newton(pool, counts, heard, shape, rate)
         for _ in range(_HALVINGS):
-            better = log_evidence(pool * ratio, counts, shape, rate)
-            if better >= evidence:
-                pool, evidence = pool * ratio, better
+            moved = pool * np.exp(step)
+            better = log_evidence(moved, counts, shape, rate)
+            # Of so small a rise, rounding may make a fall.
+            if better >= evidence or rise <= _ROUNDING * abs(evidence):
+                pool, evidence = moved, better
                 break
-            ratio = np.sqrt(ratio)
+            step /= 2
+        if rise <= _ROUNDING * abs(evidence):
+            break
     return pool, evidence
+
+
+def _newton(
+    pool: FloatArray, counts: FloatArray, heard: FloatArray, shape: float, rate: FloatArray
+) -> tuple[FloatArray, float]:
+    """Newton's step in log(pool), and by how much the evidence would rise were it a parabola, nats."""
+    total, n_classes = pool.sum(axis=0), len(pool)
+    rise = pool * (digamma(pool + counts) - digamma(pool)).sum(axis=0)
+    fall = pool * ((digamma(total + heard) - digamma(total)).sum(axis=0) + rate)
+    slope = rise - fall + shape - 1
+    # Of each row of one truth, the curvature in log(pool): a diagonal, and pool pool' times a number.
+    own = pool**2 * (zeta(2, pool) - zeta(2, pool + counts)).sum(axis=0) - rise + fall
+    joint = (zeta(2, total) - zeta(2, total + heard)).sum(axis=0)
+    row = pool.T
+    curved = own.T[:, :, None] * np.eye(n_classes) - joint[:, None, None] * row[:, :, None] * row[:, None, :]
+    # Upwards too where the evidence is not concave: by the size of each curvature, whatever its sign.
+    value, vector = np.linalg.eigh(curved)
+    value = np.maximum(np.abs(value), 1e-3 * fall.max(axis=0)[:, None])
+    step = np.einsum("kij,kj,klj,kl->ik", vector, 1 / value, vector, slope.T)
+    return step / max(1.0, np.abs(step).max() / _FARTHEST), float((step * slope).sum() / 2)
 
 
 def log_evidence(pool: FloatArray, counts: FloatArray, shape: float, rate: FloatArray) -> float:
