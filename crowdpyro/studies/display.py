@@ -134,7 +134,7 @@ def print_table(table: pd.DataFrame, console: Console, title: str) -> None:
     view.add_column(str(table.index.name or ""), no_wrap=True)
     for name in table.columns:
         view.add_column(str(name), justify="right")
-    for label, row in table.iterrows():
+    for label, *row in table.itertuples():
         view.add_row(str(label), *(f"{each:.3f}" if isinstance(each, float) else str(each) for each in row))
     console.print(view)
 
