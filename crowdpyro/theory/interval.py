@@ -140,8 +140,9 @@ people alone, n = 6: 3.500 [2.399, 4.601]; worth n = 12>
 def interval_of(pair: Paired, options: Options) -> CrowdInterval:
     """The kernel: every problem at once."""
     people, alone = pair.people, options.of_method("human_only")
-    u_y = people.influence(pair.y)
-    y_mean, y_var = people.mean(pair.y), dot(u_y, u_y) * people.factor(alone.divisor)
+    y_mean = people.mean(pair.y)
+    u_y = people.influence(pair.y, y_mean)
+    y_var = dot(u_y, u_y) * people.factor(alone.divisor)
     human = _result(
         pair, alone, y_mean, np.sqrt(y_var), people.freedom, {"residual": y_var}, lam=np.zeros_like(y_mean),
         rbar=y_mean, eps_0=np.sqrt(people.mean_square(pair.y)),
@@ -150,7 +151,8 @@ def interval_of(pair: Paired, options: Options) -> CrowdInterval:
         return human
     options, virtual = options.of_method(options.method), pair.virtual
     members, (mine, theirs) = virtual.members, virtual.shared
-    u_twin, (crowd_mean, crowd_square) = people.influence(virtual.twin), members.moments(virtual.crowd)
+    t_mean, (crowd_mean, crowd_square) = people.mean(virtual.twin), members.moments(virtual.crowd)
+    u_twin = people.influence(virtual.twin, t_mean)
     lam = np.full_like(y_mean, 1.0 if options.lam is None else options.lam)
     if options.method == "power_tuned" and options.lam is None:
         lam = _best(pair, virtual, u_y, u_twin, crowd_mean, crowd_square)
@@ -161,7 +163,7 @@ def interval_of(pair: Paired, options: Options) -> CrowdInterval:
     own = dot(u_residual, u_residual) * factor
     parts = {"crowd": lam**2 * crowd_square * members.factor(options.divisor), "residual": own}
     if len(mine):
-        twins = members.influence(virtual.crowd)[theirs]
+        twins = members.influence(virtual.crowd, crowd_mean)[theirs]
         parts["overlap"] = 2 * lam * dot(u_residual[mine], twins) * factor
         own = own + parts["overlap"] + lam**2 * dot(twins, twins) * factor
     # Rounding alone can leave less than nothing: twins that are the crowd, n = N, give var(y)/n.
@@ -172,10 +174,9 @@ def interval_of(pair: Paired, options: Options) -> CrowdInterval:
         others = np.maximum(variance - own, 0.0)
         below = own**2 / people.freedom + others**2 / members.freedom
         df = np.where(below > 0, variance**2 / np.where(below > 0, below, 1.0), people.freedom)
-    residual = pair.y - virtual.twin
-    rbar, eps_0 = people.mean(residual), np.sqrt(people.mean_square(residual))
+    rbar, eps_0 = y_mean - t_mean, np.sqrt(people.mean_square(pair.y - virtual.twin))
     printed = {"theorem_4_6": eps_0, "absolute_bias": np.abs(rbar)}
-    rectified = lam * crowd_mean + y_mean - lam * people.mean(virtual.twin)
+    rectified = lam * crowd_mean + y_mean - lam * t_mean
     estimate = crowd_mean if options.method in printed else rectified
     return _result(
         pair, options, estimate, np.sqrt(variance), df, parts, lam=lam, rbar=rbar, eps_0=eps_0, human=human,
@@ -197,7 +198,7 @@ def _best(
         gain, cost = dot(u_y, u_twin) * people.factor(1), dot(u_twin, u_twin) * people.factor(1)
         cost = cost + crowd_square * members.factor(1)
         if len(mine):
-            u_crowd = members.influence(virtual.crowd)[theirs]
+            u_crowd = members.influence(virtual.crowd, crowd_mean)[theirs]
             factor = people.factor(1)
             gain, cost = gain - dot(u_y[mine], u_crowd) * factor, cost - 2 * dot(u_twin[mine], u_crowd) * factor
     else:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .checked import FloatArray, IntArray, numbers
+from .checked import BoolArray, FloatArray, IntArray, numbers
 from .sample import Sample
 
 Missing: TypeAlias = Literal["error", "omit"]
@@ -83,7 +83,7 @@ class Paired:
         """Check everything that `crowd_interval` is given; see there."""
         if missing not in get_args(Missing):
             raise DataError(f"missing={missing!r}: give 'error', or 'omit' for NaN that means no answer.")
-        given = _answers(y, "y", missing)
+        given, there = _answers(y, "y", missing)
         shape = given.shape[1:]
         labels = (labels,) if isinstance(labels, pd.Index) else tuple(labels)
         if labels and tuple(map(len, labels)) != shape:
@@ -92,46 +92,29 @@ class Paired:
         if (twin_y is None) != (crowd is None) or (twin_y is None and method != "human_only"):
             raise DataError(f"method={method!r} takes twin_y and crowd; give both, or method='human_only'.")
         if twin_y is None or crowd is None:
-            (filled,), there = _filled(given)
-            people = Sample.of(filled, people_weights, clusters, "y", present=there, strata=strata)
-            return cls(filled, people, None, shape, labels)
-        twins, others = _answers(twin_y, "twin_y", missing), _answers(crowd, "crowd", missing)
+            answers = _columns(given, there)
+            people = Sample.of(answers, people_weights, clusters, "y", present=there, strata=strata)
+            return cls(answers, people, None, shape, labels)
+        (twins, told), (others, met) = _answers(twin_y, "twin_y", missing), _answers(crowd, "crowd", missing)
         for name, wanted, found in (("twin_y", given.shape, twins.shape), ("crowd", shape, others.shape[1:])):
             if wanted != found:
                 raise DataError(f"{name} has shape {found}, which does not fit {wanted} of y; see `crowd_interval`.")
-        (answers, twin), present = _filled(given, twins)
-        (everybody,), there = _filled(others)
-        people = Sample.of(answers, people_weights, clusters, "y", present=present, strata=strata)
+        both = there if told is None else told if there is None else there & told
+        answers, twin, everybody = _columns(given, both), _columns(twins, both), _columns(others, met)
+        people = Sample.of(answers, people_weights, clusters, "y", present=both, strata=strata)
         members_weights = _weights(crowd_weights, others.shape, "crowd_weights")
-        members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=there, strata=crowd_strata)
+        members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=met, strata=crowd_strata)
         none: IntArray = np.zeros(0, dtype=np.int64)
-        shared, both = (none, none), np.zeros(answers.shape[1])
+        shared, design = (none, none), np.zeros(answers.shape[1])
         if overlap is not None and overlap is not False:
             shared = _shared(overlap, twin, everybody, people, members, clusters, crowd_clusters)
             if people.unit is None and members.unit is None:
-                both = (people.share(answers)[shared[0]] * members.share(everybody)[shared[1]]).sum(axis=0)
-        return cls(answers, people, Virtual(twin, everybody, members, shared, both), shape, labels)
+                design = (people.share(answers)[shared[0]] * members.share(everybody)[shared[1]]).sum(axis=0)
+        return cls(answers, people, Virtual(twin, everybody, members, shared, design), shape, labels)
 
 
-def _filled(*given: FloatArray) -> tuple[list[FloatArray], npt.NDArray[np.bool_] | None]:
-    """A column a problem, 0 where any of them is absent, and where none is; None for everywhere."""
-    flat = [each.reshape(len(each), -1) for each in given]
-    if all(_finite(each) for each in flat):
-        return flat, None
-    there = ~np.isnan(flat[0])
-    for each in flat[1:]:
-        there &= ~np.isnan(each)
-    return [np.where(there, each, 0.0) for each in flat], there
-
-
-def _finite(x: FloatArray) -> bool:
-    """One sum says that all are finite, without an array of answers to that."""
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(x.sum()))
-
-
-def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> FloatArray:
-    """Numbers with an axis of people, NaN where one is absent."""
+def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> tuple[FloatArray, BoolArray | None]:
+    """Numbers with an axis of people, and which of them are there, `(n, B)`; None for all."""
     # Finite floats, the usual case, are told by one sum.
     finite = isinstance(given, np.ndarray) and given.dtype == np.float64 and _finite(given)
     found: FloatArray = given if finite else numbers(given, name, gaps=True)
@@ -139,15 +122,27 @@ def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> FloatArray:
         raise DataError(f"{name} is the single number {float(found)}; give one answer a person.")
     if not found.size:
         raise DataError(f"{name} has shape {found.shape}; give at least two people and a problem.")
-    if not finite:
-        gaps = np.isnan(found)
-        if missing == "error" and gaps.any():
-            place = tuple(int(i) for i in np.argwhere(gaps)[0])
-            raise DataError(
-                f"{name} is NaN at {place} ({int(gaps.sum())} such); give every answer, or missing='omit' where NaN "
-                "means that there is none."
-            )
-    return found
+    gaps = np.isnan(found) if not finite else None
+    if gaps is None or not gaps.any():
+        return found, None
+    if missing == "error":
+        place = tuple(int(i) for i in np.argwhere(gaps)[0])
+        raise DataError(
+            f"{name} is NaN at {place} ({int(gaps.sum())} such); give every answer, or missing='omit' where NaN means "
+            "that there is none."
+        )
+    return found, ~gaps.reshape(len(found), -1)
+
+
+def _finite(x: FloatArray) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(x.sum()))
+
+
+def _columns(given: FloatArray, there: BoolArray | None) -> FloatArray:
+    """A column a problem, 0 where somebody is absent."""
+    flat = given.reshape(len(given), -1)
+    return flat if there is None else np.where(there, flat, 0.0)
 
 
 def _weights(given: npt.ArrayLike | None, shape: tuple[int, ...], name: str) -> FloatArray | None:

@@ -22,7 +22,6 @@ from .interval import interval_of
 from .interval_options import Options
 from .interval_result import CrowdInterval
 from .paired import Missing, Paired, Virtual
-from .sample import dot
 
 
 def prediction_powered_mean(
@@ -82,10 +81,9 @@ def prediction_powered_mean(
     rectified = interval_of(pair, options)
     human = interval_of(pair, Options.checked("human_only", alpha=alpha))
     people, members = pair.people, virtual.members
-    u_residual, u_crowd = people.influence(pair.y - virtual.twin), members.influence(virtual.crowd)
     spread = [
-        np.sqrt(dot(u, u) * sample.factor(ddof if bound == "normal" else 1) * sample.n)
-        for u, sample in ((u_residual, people), (u_crowd, members))
+        np.sqrt(sample.moments(x)[1] * sample.factor(ddof if bound == "normal" else 1) * sample.n)
+        for x, sample in ((pair.y - virtual.twin, people), (virtual.crowd, members))
     ]
     # A residual of answers from a to b lies between a - b and b - a.
     first, second = Bound(bound, people.n, spread[0], 2 * reach), Bound(bound, members.n, spread[1], reach)
