@@ -12,7 +12,7 @@ a `Scorer`. Both methods yield batch by batch, as computed, so that a crash lose
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
@@ -74,8 +74,17 @@ class Scorer(Protocol):
         """What else decides the numbers, in one line."""
         ...
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """Score options: log P(option | prompt), `(n_options,)` a query, in nats, not normalised, at temperature 1.
+
+        Parameters
+        ----------
+        queries
+            All that the job asks, so that it can be planned as a whole.
+        known
+            Positions of those whose answers the caller has from an earlier call; they are left out.
 
         Yields
         ------
@@ -85,7 +94,14 @@ class Scorer(Protocol):
         ...
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """Write `n` free texts a query of at most `max_tokens` tokens each.
 

@@ -5,6 +5,10 @@
 where `settings` is whatever else decides the numbers (dtype, chat template, ...) and the mode is "score", or "write"
 with n, temperature, most tokens and seed. Scores are stored at temperature 1 and as they are, in float64: one entry
 serves every temperature, and what is found is to the bit what was computed.
+
+A job that was killed and is run again asks what is left in the batches of its first run, so that its answers are to the
+bit those of one go. A file that another job has filled with some of the queries leaves other batches, whose float32
+sums round otherwise: differences up to 2.4e-6 in probability were seen.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -49,20 +54,26 @@ class CachedScorer:
         self.name, self.revision, self.settings = scorer.name, scorer.revision, scorer.settings
         self.hits = self.misses = self.damaged = 0
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """As `Scorer.score`; what is in the file comes first."""
-        return self._through("score", "score", queries, self.scorer.score, _pack_floats, _unpack_floats)
+        return self._through("score", "score", queries, known, self.scorer.score, _pack_floats, _unpack_floats)
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """As `Scorer.write`; what is in the file comes first."""
-
-        def ask(missing: Sequence[Query]) -> Iterator[tuple[list[int], list[list[str]]]]:
-            return self.scorer.write(missing, n=n, temperature=temperature, max_tokens=max_tokens, seed=seed)
-
+        ask = partial(self.scorer.write, n=n, temperature=temperature, max_tokens=max_tokens, seed=seed)
         how = f"write n={n} temperature={float(temperature)!r} max_tokens={max_tokens} seed={seed}"
-        return self._through("write", how, queries, ask, _pack_texts, _unpack_texts)
+        return self._through("write", how, queries, known, ask, _pack_texts, _unpack_texts)
 
     def report(self) -> str:
         """Say how much was found, in one line."""
@@ -75,7 +86,8 @@ class CachedScorer:
         mode: Mode,
         how: str,
         queries: Sequence[Query],
-        ask: Callable[[Sequence[Query]], Iterator[tuple[list[int], list[T]]]],
+        known: Collection[int],
+        ask: Callable[..., Iterator[tuple[list[int], list[T]]]],
         pack: Callable[[T], bytes],
         unpack: Callable[[bytes], T],
     ) -> Iterator[tuple[list[int], list[T]]]:
@@ -83,20 +95,23 @@ class CachedScorer:
         places: dict[bytes, list[int]] = {}
         for place, query in enumerate(queries):
             places.setdefault(key_of(asker, how, query), []).append(place)
-        found, damaged = self.file.find(places)
+        keys = list(places)
+        wanted = {key: [place for place in places[key] if place not in known] for key in keys}
+        found, damaged = self.file.find(key for key in keys if wanted[key])
         self.damaged += damaged
         if found:
-            known = [(place, key) for key in found for place in places[key]]
-            self.hits += len(known)
-            yield [place for place, _ in known], [unpack(found[key]) for _, key in known]
-        missing = [key for key in places if key not in found]
-        if not missing:
+            here = [(place, key) for key in found for place in wanted[key]]
+            self.hits += len(here)
+            yield [place for place, _ in here], [unpack(found[key]) for _, key in here]
+        settled = {row for row, key in enumerate(keys) if key in found or not wanted[key]}
+        if len(settled) == len(keys):
             return
+        # All are told, so that what is left is computed as if nothing had stopped.
         with self.file.held():
-            for rows, values in ask([queries[places[key][0]] for key in missing]):
-                answers = {missing[row]: value for row, value in zip(rows, values, strict=True)}
+            for rows, values in ask([queries[places[key][0]] for key in keys], known=settled):
+                answers = {keys[row]: value for row, value in zip(rows, values, strict=True)}
                 self.file.keep(asker, mode, {key: pack(value) for key, value in answers.items()})
-                same = [(place, value) for key, value in answers.items() for place in places[key]]
+                same = [(place, value) for key, value in answers.items() for place in wanted[key]]
                 self.misses += len(answers)
                 self.hits += len(same) - len(answers)
                 yield [place for place, _ in same], [value for _, value in same]

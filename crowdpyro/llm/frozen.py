@@ -17,8 +17,7 @@ Source: Santurkar et al. (2023), Whose Opinions Do Language Models Reflect?, sec
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,13 +115,21 @@ class FrozenLLM(Referring):
             logs[positions] = values
         return logs
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """Score options: log P(option | prompt), `(n_options,)` a query, in nats, not normalised, at temperature 1.
+
+        Parameters
+        ----------
+        queries, known
+            As in `Scorer`. Numbers are to the bit those of a call without `known` where the known are what such a call
+            yields first; others stand in other batches, which rounds otherwise.
 
         Yields
         ------
         positions, values
-            Positions in `queries`, and their values, batch by batch as computed; every position once.
+            Positions in `queries` but not in `known`, and their values, batch by batch as computed.
 
         Raises
         ------
@@ -130,18 +137,35 @@ class FrozenLLM(Referring):
             A prompt longer than the model reads, or options that are the same tokens.
         """
         for start in range(0, len(queries), BLOCK):
-            for positions, values in self._score(queries[start : start + BLOCK]):
-                yield [start + at for at in positions], values
+            block = queries[start : start + BLOCK]
+            there = frozenset(at - start for at in known if 0 <= at - start < len(block))
+            if len(there) < len(block):
+                for positions, values in self._score(block, there):
+                    yield [start + at for at in positions], values
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """Write `n` free texts a query of at most `max_tokens` tokens each; they depend on seed and prompt alone.
+
+        Parameters
+        ----------
+        queries, known
+            As in `score`.
+        n, temperature, max_tokens, seed
+            Texts a query, their temperature and length, and what they are drawn from.
 
         Yields
         ------
         positions, texts
-            Positions in `queries`, and their texts, batch by batch as computed; every position once.
+            Positions in `queries` but not in `known`, and their texts, batch by batch as computed.
 
         Raises
         ------
@@ -172,9 +196,10 @@ class FrozenLLM(Referring):
             seed=seed,
             budget=self.batch_tokens,
             threads=self.threads,
+            known=known,
         )
 
-    def _score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def _score(self, queries: Sequence[Query], known: Collection[int]) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """`score` of one block."""
         from .passes import Passes
 
@@ -185,16 +210,12 @@ class FrozenLLM(Referring):
             found = _passes(i, context, tokens)
             self._check_length(max(map(len, found)), query)
             passes += found
-        begins = [np.full(len(query.options), np.nan) for query in queries]
-        left = Counter(one.query for one in passes)
         network = Passes(self._network, self.batch_tokens, self.threads, self.share_prefixes)
-        for batch in network.run(passes):
-            for one, logs in batch:
-                begins[one.query][list(one.options)] = logs
-                left[one.query] -= 1
-            whole = sorted({one.query for one, _ in batch if not left[one.query]})
-            if whole:
-                yield whole, [disjoint_logs(begins[i], chains[i]) for i in whole]
+        for group in network.run(passes, known):
+            begins: dict[int, FloatArray] = {}
+            for one, logs in group:
+                begins.setdefault(one.query, np.full(len(chains[one.query]), np.nan))[list(one.options)] = logs
+            yield list(begins), [disjoint_logs(logs, chains[i]) for i, logs in begins.items()]
 
     def _tokenize(self, queries: Sequence[Query]) -> list[tuple[Tokens, list[Tokens]]]:
         """Context tokens of every query, and the tokens of each of its options after it.

@@ -1,8 +1,7 @@
-"""Forward passes of a causal language model over a trie of shared prefixes.
+"""Forward passes of a causal language model over a trie of shared prefixes, by a plan.
 
-The trie is walked depth first, batches of siblings at a time. The keys and values of a batch of
-branches are held while what grows on them is read, and dropped after; held tokens and the rows of a
-pass together stay within a budget. A row's prefix is laid out on the left of the batch,
+The keys and values of a batch of branches are held while what grows on them is read, and dropped after. A row's prefix
+is laid out on the left of the batch,
 
     [ . . p p p p | t t t . ]        p: held, t: read now, .: padding that the mask hides,
 
@@ -13,9 +12,8 @@ pass; positions are given. Each layer lays its prefix out when it needs it, one 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,13 +23,11 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 from ..pretrained import torch_threads
 from .backbone import FloatArray
+from .plan import Limits, Row, Step, left_of, plan
 from .prefix import Branch, Pass, share
 
-# Bounds the logits of one pass: 2**25 numbers in float32 are 134 MB.
-KEPT_LOGITS = 2**25
-# Padding allowed in a batch: this share of it, or as many tokens as another pass would cost. On a CPU a pass of
-# SmolLM2-135M costs 37 ms and a token 2.5 ms; accelerators leave much idle in a small pass.
-PADDING = 0.1
+# Tokens that a pass costs: on a CPU a pass of SmolLM2-135M costs 37 ms and a token 2.5 ms; accelerators leave much idle
+# in a small pass.
 SLACK, SLACK_ACCELERATED = 16, 512
 
 
@@ -52,35 +48,6 @@ class Level:
         return len(self.lengths) * max(self.lengths)
 
 
-@dataclass(frozen=True)
-class Row:
-    """What is read now after a held prefix: the rest of a pass, or a branch.
-
-    Parameters
-    ----------
-    what
-        The pass or branch.
-    path
-        The branch that it hangs on at each level.
-    depth
-        Tokens held.
-    """
-
-    what: Pass | Branch
-    path: tuple[int, ...]
-    depth: int
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """Tokens to be read."""
-        return self.what.tokens if isinstance(self.what, Branch) else self.what.tokens[self.depth :]
-
-    @property
-    def places(self) -> range:
-        """Where among them logits are needed; of a branch nowhere, but one place is always computed."""
-        return range(1) if isinstance(self.what, Branch) else range(self.what.first - self.depth, len(self.tokens))
-
-
 class Passes:
     """Runs passes through a network and reads the log-probabilities of option tokens.
 
@@ -97,49 +64,40 @@ class Passes:
     """
 
     def __init__(self, network: Any, budget: int, threads: int | None, shared: bool) -> None:
-        self.network, self.budget, self.threads = network, budget, threads
+        self.network, self.threads = network, threads
         parameters = inspect.signature(network.forward).parameters
         self._keeps_logits = "logits_to_keep" in parameters
         self._n_layers = _cached_layers(network.config)
         self.shared = shared and self._n_layers > 0 and {"past_key_values", "position_ids"} <= set(parameters)
-        self._slack = SLACK if network.device.type == "cpu" else SLACK_ACCELERATED
-        self._vocabulary = int(network.config.get_text_config().vocab_size)
+        slack = SLACK if network.device.type == "cpu" else SLACK_ACCELERATED
+        self.limits = Limits(budget, slack, int(network.config.get_text_config().vocab_size))
 
-    def run(self, passes: Sequence[Pass]) -> Iterator[list[tuple[Pass, FloatArray]]]:
-        """Batches of passes as they are read, each with log P(begins with chain) of its chains."""
-        root = share(passes) if self.shared else Branch(passes=list(passes))
-        # What is still to be read: branches and passes whose prefix is held in `levels`, and the room left.
-        waiting: list[tuple[tuple[Level, ...], list[Row], list[Row], int]] = [((), *_on(root, ()), self.budget)]
-        while waiting:
-            levels, branches, reads, room = waiting.pop()
-            while reads:
-                n = self._fitting(reads, room)
-                yield self._read(levels, reads[:n])
-                reads = reads[n:]
-            if not branches:
-                continue
-            # Half of the room, so that there is some for what grows on them.
-            n = self._fitting(branches, room // 2)
-            batch, rest = branches[:n], branches[n:]
-            if rest:
-                waiting.append((levels, rest, [], room))
-            levels = (*levels, self._hold(levels, batch))
-            grown = [_on(row.what, (*row.path, i)) for i, row in enumerate(batch) if isinstance(row.what, Branch)]
-            branches, reads = (_longest_first(chain.from_iterable(part)) for part in zip(*grown, strict=True))
-            waiting.append((levels, branches, reads, max(room - levels[-1].tokens, 0)))
+    def run(
+        self, passes: Sequence[Pass], known: Collection[int] = frozenset()
+    ) -> Iterator[list[tuple[Pass, FloatArray]]]:
+        """Passes of whole queries as they are read, each with log P(begins with chain) of its chains.
 
-    def _fitting(self, rows: Sequence[Row], room: int) -> int:
-        """How many rows, longest first, make a batch: within `room` tokens, the bound on logits, and little padding."""
-        width = deepest = padding = 0
-        places: set[int] = set()
-        for n, row in enumerate(rows, start=1):
-            width, deepest = max(width, len(row.tokens)), max(deepest, row.depth)
-            padding += width - len(row.tokens)
-            places.update(row.places)
-            fits = n * (width + deepest) <= room and n * len(places) * self._vocabulary <= KEPT_LOGITS
-            if n > 1 and not (fits and padding <= max(self._slack, PADDING * n * width)):
-                return n - 1
-        return len(rows)
+        Parameters
+        ----------
+        passes
+            Of all queries.
+        known
+            Queries that are left out of the plan of all. Where one would have to be read again beside others, the
+            others have a plan of their own.
+        """
+        steps: list[Step] | None = left_of(self._planned(passes), known)
+        if steps is None:
+            steps = self._planned([one for one in passes if one.query not in known])
+        levels: tuple[Level, ...] = ()
+        for step in steps:
+            levels = levels[: step.depth]
+            if step.branches:
+                levels = (*levels, self._hold(levels, step.branches))
+            for group in step.groups:
+                yield [each for batch in group.batches for each in self._read(levels, batch)]
+
+    def _planned(self, passes: Sequence[Pass]) -> list[Step]:
+        return plan(share(passes) if self.shared else Branch(passes=list(passes)), self.limits)
 
     def _hold(self, levels: tuple[Level, ...], rows: Sequence[Row]) -> Level:
         """Read branches and keep their keys and values."""
@@ -253,16 +211,6 @@ class _Layer(DynamicLayer):  # type: ignore[misc]
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length that the mask has, and where it starts."""
         return self.prefix.width + query_length, 0
-
-
-def _on(branch: Branch, path: tuple[int, ...]) -> tuple[list[Row], list[Row]]:
-    """Branches and passes that grow on `branch`, which `path` leads to."""
-    below, reads = ([Row(what, path, branch.depth) for what in grown] for grown in (branch.branches, branch.passes))
-    return _longest_first(below), _longest_first(reads)
-
-
-def _longest_first(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (len(row.tokens), row.depth), reverse=True)
 
 
 def _cached_layers(config: Any) -> int:

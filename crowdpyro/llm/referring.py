@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -59,12 +59,21 @@ class Referring:
     settings: str
     chat: bool
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """As in `Scorer`."""
         raise NotImplementedError
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """As in `Scorer`."""
         raise NotImplementedError

@@ -21,7 +21,7 @@ documents only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -126,15 +126,24 @@ class ServerLLM(Referring):
         how = f"chat template {_short(chat_template)}" if chat_template is not None else "plain prompt"
         self.settings = f"{how}, server {self._endpoint.url}, {self._listed} tokens listed{', echo' * self.echoes}"
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
         """Score options: log P(option | prompt), `(n_options,)` a query, in nats, not normalised, at temperature 1.
 
         An option is -inf where one of its tokens is neither listed nor echoed.
         """
-        return self._each(queries, self._scored)
+        return self._each(queries, known, self._scored)
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """Write `n` free texts a query of at most `max_tokens` tokens each, a request and a seed each."""
 
@@ -143,13 +152,15 @@ class ServerLLM(Referring):
             seeds = [_seed(seed, query.prompt, draw) for draw in range(n)]
             return [_choice(self._ask(query.name, {**self._sampling, **body, "seed": each}))["text"] for each in seeds]
 
-        return self._each(queries, drawn)
+        return self._each(queries, known, drawn)
 
-    def _each(self, queries: Sequence[Query], work: Callable[[Query], T]) -> Iterator[tuple[list[int], list[T]]]:
+    def _each(
+        self, queries: Sequence[Query], known: Collection[int], work: Callable[[Query], T]
+    ) -> Iterator[tuple[list[int], list[T]]]:
         """Do several queries at a time, each yielded when it is done."""
         pool = ThreadPoolExecutor(self._workers)
         try:
-            places = {pool.submit(work, query): place for place, query in enumerate(queries)}
+            places = {pool.submit(work, query): place for place, query in enumerate(queries) if place not in known}
             for done in as_completed(places):
                 yield [places[done]], [done.result()]
         finally:

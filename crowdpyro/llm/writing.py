@@ -11,7 +11,7 @@ which stays as it was.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,22 +43,43 @@ def write(
     seed: int,
     budget: int,
     threads: int | None,
+    known: Collection[int],
 ) -> Iterator[tuple[list[int], list[list[str]]]]:
-    """Positions of contexts and their `n` texts, batch by batch, within `budget` tokens, what is written included."""
-    draws = [_Draw(query, number, context) for query, context in enumerate(contexts) for number in range(n)]
-    draws.sort(key=lambda draw: (-len(draw.context), draw.query))
-    texts: dict[int, list[str]] = {}
-    while draws:
-        size = max(1, budget // (len(draws[0].context) + max_tokens))
-        batch, draws = draws[:size], draws[size:]
-        with torch.inference_mode(), torch_threads(threads):
-            written = _generate(network, batch, temperature, max_tokens, seed).tolist()
-        written = [_ended(row, network.generation_config.eos_token_id) for row in written]
-        for draw, text in zip(batch, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
-            texts.setdefault(draw.query, []).append(str(text))
-        whole = [query for query, found in texts.items() if len(found) == n]
-        if whole:
-            yield whole, [texts.pop(query) for query in whole]
+    """Positions of contexts but the known ones and their `n` texts, by groups of whole queries.
+
+    A pass has at most `budget` tokens, what is written included.
+    """
+    everything = list(range(len(contexts)))
+    known = frozenset(known)
+    groups = list(_groups(contexts, everything, n, max_tokens, budget))
+    if any(0 < len(group.intersection(known)) < len(group) for group, _ in groups):
+        # As in `plan.left_of`: beside known queries, those that are left are grouped on their own.
+        unknown = [query for query in everything if query not in known]
+        groups = list(_groups(contexts, unknown, n, max_tokens, budget))
+    for group, batches in groups:
+        if not group.isdisjoint(known):
+            continue
+        texts: dict[int, list[str]] = {}
+        for batch in batches:
+            with torch.inference_mode(), torch_threads(threads):
+                written = _generate(network, batch, temperature, max_tokens, seed).tolist()
+            written = [_ended(row, network.generation_config.eos_token_id) for row in written]
+            for draw, text in zip(batch, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
+                texts.setdefault(draw.query, []).append(str(text))
+        yield list(texts), list(texts.values())
+
+
+def _groups(
+    contexts: Sequence[Tokens], queries: Sequence[int], n: int, max_tokens: int, budget: int
+) -> Iterator[tuple[frozenset[int], list[list[_Draw]]]]:
+    """Queries, longest first, and their draws in batches: as many whole queries as fit one batch, or one in several."""
+    left = sorted(queries, key=lambda query: -len(contexts[query]))
+    while left:
+        size = max(1, budget // (len(contexts[left[0]]) + max_tokens))
+        several = max(1, size // n)
+        group, left = left[:several], left[several:]
+        draws = [_Draw(query, number, contexts[query]) for query in group for number in range(n)]
+        yield frozenset(group), [draws[start : start + size] for start in range(0, len(draws), size)]
 
 
 def _generate(network: Any, batch: Sequence[_Draw], temperature: float, max_tokens: int, seed: int) -> Tensor:

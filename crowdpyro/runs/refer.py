@@ -234,7 +234,7 @@ class _Reader(Referring):
 
     name, revision, settings, chat = "nobody", "", "", False
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(self, queries: Sequence[Query], **how: Any) -> Iterator[tuple[list[int], list[FloatArray]]]:
         raise _ReadError(queries)
 
     def write(self, queries: Sequence[Query], **how: Any) -> Iterator[tuple[list[int], list[list[str]]]]:

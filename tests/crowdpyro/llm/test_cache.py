@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,23 +33,33 @@ class Arithmetic:
         self.asked: list[str] = []
         vars(self).update(attributes)
 
-    def _batches(self, queries: Sequence[Query]) -> Iterator[range]:
-        for number, start in enumerate(range(0, len(queries), self.size)):
+    def _batches(self, queries: Sequence[Query], known: Collection[int]) -> Iterator[list[int]]:
+        left = [row for row in range(len(queries)) if row not in known]
+        for number, start in enumerate(range(0, len(left), self.size)):
             if number == self.fail_after:
                 raise KeyboardInterrupt
-            rows = range(start, min(start + self.size, len(queries)))
+            rows = left[start : start + self.size]
             self.asked += [queries[row].prompt for row in rows]
             yield rows
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
-        for rows in self._batches(queries):
-            yield list(rows), [logs_of(queries[row]) for row in rows]
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
+        for rows in self._batches(queries, known):
+            yield rows, [logs_of(queries[row]) for row in rows]
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
-        for rows in self._batches(queries):
-            yield list(rows), [[f"{queries[row].prompt} {seed} \u05d0\n" * max_tokens] * n for row in rows]
+        for rows in self._batches(queries, known):
+            yield rows, [[f"{queries[row].prompt} {seed} \u05d0\n" * max_tokens] * n for row in rows]
 
 
 def logs_of(query: Query) -> FloatArray:

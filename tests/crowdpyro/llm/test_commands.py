@@ -170,7 +170,7 @@ def test_the_prompt_that_is_shown_is_the_one_that_is_asked(command: Command, fol
     asked: list[str] = []
 
     class Spy(FrozenLLM):
-        def score(self, queries):  # type: ignore[no-untyped-def]
+        def score(self, queries, **how):  # type: ignore[no-untyped-def]
             asked.extend(query.prompt for query in queries)
             raise KeyboardInterrupt
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,23 @@ class Closed(Referring):
     def __init__(self, logs: Callable[[Query], Sequence[float]], texts: Callable[[Query, int], str] | None = None):
         self.logs, self.texts, self.asked = logs, texts, list[Query]()
 
-    def score(self, queries: Sequence[Query]) -> Iterator[tuple[list[int], list[FloatArray]]]:
+    def score(
+        self, queries: Sequence[Query], *, known: Collection[int] = ()
+    ) -> Iterator[tuple[list[int], list[FloatArray]]]:
         # The last first: whoever relies on an order is found out.
         for at in reversed(range(len(queries))):
             self.asked.append(queries[at])
             yield [at], [np.array(self.logs(queries[at]), dtype=float)]
 
     def write(
-        self, queries: Sequence[Query], *, n: int, temperature: float, max_tokens: int, seed: int
+        self,
+        queries: Sequence[Query],
+        *,
+        n: int,
+        temperature: float,
+        max_tokens: int,
+        seed: int,
+        known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         assert self.texts is not None
         for at in reversed(range(len(queries))):
