@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from ..data import CrowdData
 from ..datasets import load_personality
 from ..errors import DataError
 from ..estimator import CrowdLLM
+from ..inference.training import FitConfig
 from ..recruitment import Pool
 from ..references import References
 from ..survey import WEIGHT, SurveyDesign
@@ -36,6 +38,8 @@ FloatArray = npt.NDArray[np.float64]
 
 RATIO, LARGE = 3.0, 0.3
 N_SAMPLE, N_PEOPLE = 1000, 2048
+# Of 1,000 people, 40 epochs score as 150 do (W1 .054 and .055), in half the time.
+TRAINING = {"epochs": 40, "batch_size": 100}
 
 
 def population() -> tuple[CrowdData, pd.DataFrame]:
@@ -82,8 +86,9 @@ def one_resample(
     sample = biased_sample(data, groups, n, seed)
     plain = replace(sample, design=None)
     scale = ordinal(data.scale)
-    with_weights = CrowdLLM(progress=False).fit(sample, references, seed=seed)
-    without = CrowdLLM(progress=False).fit(plain, references, seed=seed)
+    settings: dict[str, Any] = {"training": FitConfig(**TRAINING), "progress": False}
+    with_weights = CrowdLLM(**settings).fit(sample, references, seed=seed)
+    without = CrowdLLM(**settings).fit(plain, references, seed=seed)
     pool = Pool(plain.participants, with_weights.weights)
     predicted = {
         "crowd, weighted": with_weights.shares(participants=N_PEOPLE, seed=seed),
