@@ -300,7 +300,7 @@ class ConditionedPeople:
         """
         fitted = self.model._state()
         asked = answers.problems if problems is None and isinstance(answers, CrowdData) else frame_of(fitted, problems)
-        data, _ = joined(self.data, wave_of(fitted, answers, asked, self.participants))
+        data = joined(self.data, wave_of(fitted, answers, asked, self.participants))
         references = self.references if references is None else references
         return _posterior(self.model, data, references, self.n_draws, self.seed)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,11 @@ from .errors import DataError, MissingReferenceError
 from .inference.seeds import checked_seed, generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
+from .recruitment.by_margins import RakedPool
+from .recruitment.margins import Margins
 from .references import References
 from .survey import shares_of_weights
-from .tables import close_match, shown
+from .tables import close_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from .estimator import CrowdLLM
 
 FloatArray = npt.NDArray[np.float64]
-Margins = Mapping[str, Mapping[object, float]]
+Shares: TypeAlias = Mapping[str | tuple[str, ...], Mapping[Any, float]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def under_references(
 
 def under_margins(
     model: CrowdLLM,
-    margins: Margins,
+    margins: Shares,
     participants: int = 1000,
     problems: pd.DataFrame | Iterable[object] | None = None,
     references: References | None = None,
@@ -167,7 +169,7 @@ def under_margins(
         Fitted.
     margins
         By trait, the share of each of its levels: `{"gender": {"man": 0.5, "woman": 0.5}}`. People of training, by
-        their survey weights, are raked to them (iterative proportional fitting), so that what else they are stays as
+        their survey weights, are raked to them (`recruitment`), so that what else they are stays as
         alike as it can.
     participants
         How many.
@@ -177,14 +179,14 @@ def under_margins(
     Raises
     ------
     DataError
-        For a trait or level that training does not have, or shares that do not sum to one.
+        For a trait or level that training does not have, shares that do not sum to one, or contradictory margins.
     """
     if participants < 1:
         raise DataError(f"participants={participants}: give at least one.")
     pool = model.profiles
     chance = shares_of_weights(model.weights)
     base = np.full(len(pool), 1 / len(pool)) if chance is None else chance
-    weight = raked(pool, margins, chance)
+    weight = RakedPool(pool, Margins(margins), base).shares
     rng = generator(checked_seed(seed))
     rows = rng.integers(len(pool), size=participants) if chance is None else rng.choice(len(pool), participants, p=base)
     # The maximal coupling: a profile that is now rarer is kept with the chance that leaves it as rare as it shall be.
@@ -199,7 +201,9 @@ def under_margins(
         for each in (rows, moved)
     )
     return Replay(
-        before, after, f"margins of {', '.join(margins)}: {int((rows != moved).sum())} of {participants} profiles"
+        before,
+        after,
+        f"margins of {', '.join(map(str, margins))}: {int((rows != moved).sum())} of {participants} profiles",
     )
 
 
@@ -231,54 +235,6 @@ def in_place_of(other: References, model: CrowdLLM, persona: str | None = None) 
                 values, personas = np.concatenate([role, values], axis=1), ("", *personas)
         sources.append(replace(source, name=name, values=values, personas=personas))
     return replace(other, sources=tuple(sources))
-
-
-def raked(pool: pd.DataFrame, margins: Margins, base: FloatArray | None = None) -> FloatArray:
-    """Weights of people, summing to one, that have the margins asked for (iterative proportional fitting).
-
-    They start at `base`, at equal ones when None.
-
-    References
-    ----------
-    W. E. Deming, F. F. Stephan (1940), On a least squares adjustment of a sampled frequency table when the expected
-    marginal totals are known, Annals of Mathematical Statistics 11.
-    """
-    if not margins:
-        raise DataError("margins is empty; give the shares of a trait's levels.")
-    wanted = []
-    for trait, shares in margins.items():
-        if trait not in pool.columns:
-            raise DataError(
-                f"margins: {trait!r} is no trait of training; known are {', '.join(map(str, pool.columns))}."
-            )
-        column = pool[trait].map(str)
-        named = {str(level): float(share) for level, share in shares.items()}
-        absent = [level for level, share in named.items() if share > 0 and not (column == level).any()]
-        if absent:
-            raise DataError(
-                f"margins: nobody of training has {trait!r} {shown(absent[0])}; it has "
-                f"{', '.join(map(repr, sorted(column.unique())[:12]))}."
-            )
-        if min(named.values()) < 0 or abs(sum(named.values()) - 1) > 1e-6:
-            raise DataError(f"margins: the shares of {trait!r} are {named}; give shares that sum to 1.")
-        wanted.append((pd.factorize(column), named))
-    weight = np.full(len(pool), 1 / len(pool)) if base is None else base
-    for _ in range(1000):
-        before = weight
-        for (codes, levels), named in wanted:
-            now = np.bincount(codes, weight, minlength=len(levels))
-            target = np.array([named.get(level, 0.0) for level in levels])
-            weight = weight * (target / np.where(now > 0, now, 1.0))[codes]
-        if np.abs(weight - before).max() < 1e-12:
-            break
-    for (codes, levels), named in wanted:
-        now = np.bincount(codes, weight, minlength=len(levels))
-        if np.abs(now - [named.get(level, 0.0) for level in levels]).max() > 1e-4:
-            raise DataError(
-                f"margins of {', '.join(map(str, margins))}: nobody of training has the profiles that all of them "
-                "together ask for; ask for fewer traits."
-            )
-    return np.asarray(weight / weight.sum())
 
 
 def _paired(one: FloatArray, other: FloatArray, coverage: float) -> pd.DataFrame:

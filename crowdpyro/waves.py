@@ -87,8 +87,8 @@ def wave_of(
     return replace(data, participants=people)
 
 
-def joined(before: CrowdData, wave: CrowdData) -> tuple[CrowdData, int]:
-    """Two waves of the same people as one, and how many answers stand in both.
+def joined(before: CrowdData, wave: CrowdData) -> CrowdData:
+    """Two waves of the same people as one; an answer that stands in both counts once.
 
     Raises
     ------
@@ -116,14 +116,13 @@ def joined(before: CrowdData, wave: CrowdData) -> tuple[CrowdData, int]:
     kept = same < 0
     cell = np.concatenate([old, new[kept]])
     order = np.argsort(cell, kind="stable")
-    data = replace(
+    return replace(
         before,
         problems=problems,
         participant_code=(cell // len(problems))[order],
         problem_code=(cell % len(problems))[order],
         response=np.concatenate([before.response, wave.response[kept]])[order],
     )
-    return data, len(again)
 
 
 def scale_text(data: CrowdData, row: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -80,7 +81,7 @@ def replay_run(
     *,
     references: Path | None = None,
     persona: str | None = None,
-    margins: replay.Margins | None = None,
+    margins: replay.Shares | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> replay.Replay:
@@ -114,12 +115,12 @@ def replay_run(
     return replay.under_references(model, other, participants, persona=persona, seed=seed)
 
 
-def margins_of(words: Sequence[str]) -> replay.Margins:
+def margins_of(words: Sequence[str]) -> replay.Shares:
     """Margins from the command line: `gender=man:0.5,woman:0.5` each."""
-    found: dict[str, dict[object, float]] = {}
+    found: dict[str | tuple[str, ...], dict[Any, float]] = {}
     for word in words:
         trait, _, rest = word.partition("=")
-        shares: dict[object, float] = {}
+        shares: dict[Any, float] = {}
         for part in rest.split(","):
             level, _, share = part.rpartition(":")
             try:
