@@ -142,7 +142,7 @@ class ProfileModel:
     """
 
     def __init__(
-        self, shares: Sequence[Tensor], n_ordered: int, n_classes: int, rank: int = 0, smoothing: float = 2.0
+        self, shares: Sequence[Tensor], n_ordered: int, n_classes: int, rank: int = 0, smoothing: float = 20.0
     ) -> None:
         if n_classes < 1 or rank < 0 or not smoothing > 0:
             raise ModelError(

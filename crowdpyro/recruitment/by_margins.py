@@ -20,7 +20,7 @@ from ..theory.checked import at_least
 from .generator import numbered
 from .margins import Codes, Margin, Margins
 from .pool import qualified_people
-from .quotas import rounded
+from .quotas import quota_rows, rounded
 from .raking import raked
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,19 +82,12 @@ class RakedPool:
     def draw(self, n: int, *, seed: int = 0) -> pd.DataFrame:
         """Profiles of n people; with quotas, candidates are drawn within each combination of levels."""
         rng = generator(seed)
-        if not self.quotas:
-            rows = rng.choice(len(self.candidates), size=at_least(n, 1, "n"), p=self.shares / self.shares.sum())
-            return numbered(self.candidates.iloc[rows])
-        cells, place = np.unique(self._codes, axis=0, return_inverse=True)
-        place = place.ravel()
-        mass = np.bincount(place, self.shares, minlength=len(cells))
-        counts = rounded(cells, mass, list(self.margins.tables), at_least(n, 1, "n"), rng)
-        members = np.split(np.argsort(place, kind="stable"), np.bincount(place).cumsum()[:-1])
-        chosen = []
-        for cell in np.flatnonzero(counts):
-            within = self.shares[members[cell]]
-            chosen.append(rng.choice(members[cell], size=counts[cell], p=within / within.sum()))
-        return numbered(self.candidates.iloc[rng.permutation(np.concatenate(chosen))])
+        at_least(n, 1, "n")
+        if self.quotas:
+            rows = quota_rows(self._codes, self.shares, list(self.margins.tables), n, rng)
+        else:
+            rows = rng.choice(len(self.candidates), size=n, p=self.shares / self.shares.sum())
+        return numbered(self.candidates.iloc[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,15 +34,17 @@ class Copies:
         What it is for people of the same law.
     p_value
         Of so large a share by chance, over permutations of who was of training.
-    same_training, same_others
-        Share of generated profiles that equal somebody's of training, and somebody's of as many others.
+    same
+        Share of generated profiles that are equal to somebody's of training.
+    same_by_chance
+        Share of other real people who are.
     """
 
     nearest_training: float
     chance: float
     p_value: float
-    same_training: float
-    same_others: float
+    same: float
+    same_by_chance: float
 
 
 def nearest_people(
@@ -78,14 +80,12 @@ def nearest_people(
     coordinates = ProfileCoordinates.fit(real, generated, ordinal=ordinal)
     x, z = coordinates.transform(real)[0], coordinates.transform(generated)[0]
     n, m = len(training), len(others)
-    nearest, same = np.zeros(n + m), np.zeros(2)
+    nearest, same = np.zeros(n + m), 0
     for start in range(0, len(z), max(_BLOCK // (n + m), 1)):
         gaps = distances(z[start : start + max(_BLOCK // (n + m), 1)], x, "l1")
         tied = gaps <= gaps.min(axis=1, keepdims=True) + 1e-12
         nearest += (tied / tied.sum(axis=1, keepdims=True)).sum(axis=0)
-        equal = gaps <= 1e-12
-        # As many of either, so that the larger group has no more chances.
-        same += [float(equal[:, : min(n, m)].any(axis=1).sum()), float(equal[:, n : n + min(n, m)].any(axis=1).sum())]
+        same += int((gaps[:, :n] <= 1e-12).any(axis=1).sum())
     share = nearest / len(z)
     rng = generator(seed)
     permuted = [share[rng.permutation(n + m)[:n]].sum() for _ in range(at_least(n_permutations, 19, "n_permutations"))]
@@ -94,6 +94,6 @@ def nearest_people(
         nearest_training=float(share[:n].sum()),
         chance=n / (n + m),
         p_value=(1 + extreme) / (1 + n_permutations),
-        same_training=same[0] / len(z),
-        same_others=same[1] / len(z),
+        same=same / len(z),
+        same_by_chance=float(pd.MultiIndex.from_frame(others[columns]).isin(pd.MultiIndex.from_frame(training)).mean()),
     )

@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -171,7 +172,7 @@ class Margins:
             names = [key] if isinstance(key, str) else list(key)
             require_columns(people, names, "people")
             found = share.groupby([level_texts(people[name]).to_numpy() for name in names]).sum()
-            tables[key] = dict(found.items())
+            tables[key] = dict(sorted(found.items(), key=partial(_ordered, [_rank(people[name]) for name in names])))
         return cls(tables)
 
     @property
@@ -187,6 +188,21 @@ class Margins:
             for level, share in zip(margin.labels(), margin.shares.ravel(), strict=True)
         ]
         return pd.DataFrame(rows, columns=["trait", "level", "share"])
+
+
+def _rank(column: pd.Series) -> dict[str, Any]:
+    """Place of every level in its order: that of a categorical column, of numbers, or of the alphabet."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels = list(column.dtype.categories)
+    else:
+        levels = sorted(column.dropna().unique(), key=lambda each: (isinstance(each, str), each))
+    return {label_text(level).strip(): place for place, level in enumerate(levels)}
+
+
+def _ordered(ranks: list[dict[str, Any]], item: tuple[Any, float]) -> tuple[int, ...]:
+    """Sort key of a combination of levels; gaps come last."""
+    levels = item[0] if isinstance(item[0], tuple) else (item[0],)
+    return tuple(rank.get(level, len(rank)) for rank, level in zip(ranks, levels, strict=True))
 
 
 def level_texts(column: pd.Series) -> pd.Series:

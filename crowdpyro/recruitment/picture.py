@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..models.off_scale import label_text
 from ..plots import _INK, _QUIET, _RULE, _SERIES, _figure, _wrapped
 from .margins import level_texts
+from .report import is_spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,17 +24,21 @@ _MOST_TRAITS, _MOST_LEVELS, _COLUMNS = 9, 12, 3
 
 def page(report: RecruitmentReport) -> Figure:
     """Margins, three a row; below them the strongest pair in both, and V of all pairs."""
-    traits = list(dict.fromkeys(report.margins["trait"]))[:_MOST_TRAITS]
+    margins = list(dict.fromkeys(report.margins["trait"]))
+    spread = [] if report.target is None else [str(name) for name in report.target if is_spread(report.target[name])]
+    traits = [*margins, *(name for name in spread if name not in margins)][:_MOST_TRAITS]
     n_rows = -(-len(traits) // _COLUMNS)
     joint = report.target is not None and report.association is not None and len(report.association) > 0
     with _figure(10.2, 0.6 + 2.3 * n_rows + (3.2 if joint else 0.0)) as figure:
         heights = [2.3] * n_rows + ([3.2] if joint else [])
         panels = figure.subplots(len(heights), _COLUMNS, squeeze=False, gridspec_kw={"height_ratios": heights})
         for place, panel in enumerate(panels[:n_rows].ravel()):
-            if place < len(traits):
+            if place >= len(traits):
+                panel.set_visible(False)
+            elif traits[place] in margins:
                 _margin(panel, report.margins[report.margins["trait"] == traits[place]], traits[place])
             else:
-                panel.set_visible(False)
+                _histogram(panel, report, traits[place])
         if joint:
             _joint(panels[-1], report)
         for panel in panels.ravel():
@@ -56,6 +62,20 @@ def _margin(panel: Axes, rows: pd.DataFrame, name: str) -> None:
     more = f" ({left_out} rarer levels left out)" if left_out else ""
     panel.set_title(_wrapped(name, 32, 1) + more, loc="left", fontsize=9, color=_INK, parse_math=False)
     panel.grid(axis="x", color=_RULE, linewidth=0.6)
+    panel.set_axisbelow(True)
+
+
+def _histogram(panel: Axes, report: RecruitmentReport, name: str) -> None:
+    """A number of many values, over the middle 98 % of the target."""
+    if report.target is None:
+        return
+    ends = np.quantile(report.target[name], [0.01, 0.99])
+    bins = np.linspace(*ends, 25) if np.ptp(ends) > 0 else np.array([ends[0] - 0.5, ends[0] + 0.5])
+    for people, colour, label in ((report.target, _REAL, "wanted"), (report.recruited, _MADE, "recruited")):
+        weights = np.full(len(people), 1 / len(people))
+        panel.hist(people[name], bins=bins, weights=weights, histtype="step", color=colour, lw=1.4, label=label)
+    panel.set_title(_wrapped(name, 32, 1), loc="left", fontsize=9, color=_INK, parse_math=False)
+    panel.grid(axis="y", color=_RULE, linewidth=0.6)
     panel.set_axisbelow(True)
 
 
@@ -96,9 +116,13 @@ def _table(people: pd.DataFrame, target: pd.DataFrame, one: str, other: str) -> 
 
 
 def _grouped(column: pd.Series, like: pd.Series) -> pd.Series:
-    if not pd.api.types.is_numeric_dtype(like) or pd.api.types.is_bool_dtype(like):
-        return level_texts(column)
+    if isinstance(like.dtype, pd.CategoricalDtype):
+        return pd.Series(
+            pd.Categorical(level_texts(column), list(map(label_text, like.dtype.categories)), ordered=True)
+        )
+    if not is_spread(like):
+        return level_texts(column).reset_index(drop=True)
     cuts = np.unique(np.nanquantile(like.to_numpy(dtype=float), [0.2, 0.4, 0.6, 0.8]))
     edges = [f"to {cuts[0]:.4g}", *(f"to {cut:.4g}" for cut in cuts[1:]), f"above {cuts[-1]:.4g}"]
     codes = np.searchsorted(cuts, column.to_numpy(dtype=float))
-    return pd.Series(pd.Categorical.from_codes(codes, edges, ordered=True), index=column.index)
+    return pd.Series(pd.Categorical.from_codes(codes, edges, ordered=True))

@@ -87,3 +87,28 @@ def rounded(
     raise DataError(
         f"n={n}: no {n} people meet the quotas of {names} exactly; ask for more people or for fewer traits."
     )
+
+
+def quota_rows(
+    codes: Codes, shares: FloatArray, margins: list[Margin], n: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Rows of n people who meet every quota, drawn by their shares within each combination of levels, in any order.
+
+    Parameters
+    ----------
+    codes
+        Place of each person in every margin's table, shape `(n_people, n_margins)`.
+    shares
+        Of each person, with these margins.
+    margins, n, rng
+        As in `rounded`.
+    """
+    cells, place = np.unique(codes, axis=0, return_inverse=True)
+    place = place.ravel()
+    counts = rounded(cells, np.bincount(place, shares, minlength=len(cells)), margins, n, rng)
+    members = np.split(np.argsort(place, kind="stable"), np.bincount(place).cumsum()[:-1])
+    chosen = []
+    for cell in np.flatnonzero(counts):
+        within = shares[members[cell]]
+        chosen.append(rng.choice(members[cell], size=counts[cell], p=within / within.sum()))
+    return rng.permutation(np.concatenate(chosen)).astype(np.int64)

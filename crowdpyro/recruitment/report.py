@@ -45,7 +45,7 @@ class RecruitmentReport:
     @property
     def largest_gap(self) -> float:
         """Largest |achieved - wanted| of all levels."""
-        return float(self.margins["difference"].abs().max())
+        return float(self.margins["difference"].abs().max()) if len(self.margins) else 0.0
 
     def figure(self) -> Figure:
         """Margins of every trait, the two that hang together most, and V of all pairs, like the paper's Figure 3."""
@@ -54,12 +54,12 @@ class RecruitmentReport:
         return page(self)
 
     def __repr__(self) -> str:
-        worst = self.margins.loc[self.margins["difference"].abs().idxmax()]
-        told = "" if self.distance is None else f"; {self.distance!r}"
-        return (
-            f"<RecruitmentReport: {len(self.recruited)} people, {self.margins['trait'].nunique()} margins, furthest "
-            f"off {worst['trait']} {worst['level']} {worst['achieved']:.4g} for {worst['wanted']:.4g}{told}>"
-        )
+        told = f"{len(self.recruited)} people, {self.margins['trait'].nunique()} margins"
+        if len(self.margins):
+            worst = self.margins.loc[self.margins["difference"].abs().idxmax()]
+            off = f"{worst['achieved']:.4g} for {worst['wanted']:.4g}"
+            told += f", furthest off {worst['trait']} {worst['level']} {off}"
+        return f"<RecruitmentReport: {told}{'' if self.distance is None else f'; {self.distance!r}'}>"
 
 
 def recruitment_report(
@@ -69,6 +69,7 @@ def recruitment_report(
     margins: Margins | None = None,
     weights: npt.ArrayLike | None = None,
     ordinal: Mapping[str, Sequence[object]] | None = None,
+    max_n: int = 500,
     seed: int = 0,
 ) -> RecruitmentReport:
     """Compare recruited profiles with published margins, with real people, or with both.
@@ -80,13 +81,15 @@ def recruitment_report(
     target
         Real people of the population that is meant.
     margins
-        Published ones; those of the target's labels and short numbers when None.
+        Published ones; those of the target's labels, and of numbers of few values, when None.
     weights
         Of the target's people.
     ordinal
         Levels in order of ordered traits, for W1.
+    max_n
+        Most profiles on either side of W1.
     seed
-        Of W1's subsamples.
+        Of its subsamples.
     """
     if target is None and margins is None:
         raise DataError("target and margins are both None; give people, margins, or both.")
@@ -99,13 +102,15 @@ def recruitment_report(
         if absent:
             raise DataError(f"recruited lacks column {absent[0]!r} of target; leave it out there.")
         real, recruited = _without_gaps(target), _without_gaps(recruited)
-    wanted = margins if margins is not None else Margins.of(real, _shared_traits(real), weights)  # type: ignore[arg-type]
-    rows = [row for margin in wanted.tables for row in _achieved(margin, recruited)]
+    tables = () if margins is None else margins.tables
+    if margins is None and real is not None and (labels := _labels_of(real)):
+        tables = Margins.of(real, labels, weights).tables
+    rows = [row for margin in tables for row in _achieved(margin, recruited)]
     distance = association = None
     if real is not None:
         mine = recruited[list(real.columns)]
         if min(len(real) // 2, len(mine)) >= 2:
-            distance = profile_w1(real, mine, weights=weights, ordinal=ordinal, seed=seed)
+            distance = profile_w1(real, mine, weights=weights, ordinal=ordinal, max_n=max_n, seed=seed)
         pairs = {"target": pairwise_v(real), "recruited": pairwise_v(mine, real)}
         association = pd.DataFrame(pairs)
     table = pd.DataFrame(rows, columns=["trait", "level", "wanted", "achieved"])
@@ -113,13 +118,16 @@ def recruitment_report(
     return RecruitmentReport(recruited, real, table, distance, association)
 
 
-def _shared_traits(people: pd.DataFrame) -> list[str | tuple[str, ...]]:
-    """Traits that have levels: fewer than half as many as people, and at most a hundred."""
-    most = min(100, max(len(people) // 2, 1))
-    kept: list[str | tuple[str, ...]] = [str(name) for name, column in people.items() if column.nunique() <= most]
-    if not kept:
-        raise DataError("target: no trait has levels that people share; give margins.")
+def _labels_of(people: pd.DataFrame) -> list[str | tuple[str, ...]]:
+    """Traits with levels to compare: all but numbers of many values, of which W1 speaks."""
+    kept: list[str | tuple[str, ...]] = [str(name) for name in people if not is_spread(people[name])]
     return kept
+
+
+def is_spread(column: pd.Series) -> bool:
+    """Whether a trait is a number of more than twenty values."""
+    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return bool(number and column.nunique() > 20)
 
 
 def _achieved(margin: Margin, people: pd.DataFrame) -> list[tuple[str, str, float, float]]:
@@ -137,9 +145,10 @@ def _without_gaps(people: pd.DataFrame) -> pd.DataFrame:
     """Gaps as a level, in numbers as the median."""
     filled = {}
     for name, column in people.items():
-        number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        if column.isna().any() or not number:
-            filled[name] = column.fillna(column.median()) if number else level_texts(column)
-        else:
+        if not column.isna().any():
             filled[name] = column
+        elif pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            filled[name] = column.fillna(column.median() if column.notna().any() else 0.0)
+        else:
+            filled[name] = level_texts(column)
     return pd.DataFrame(filled, index=people.index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,6 +38,11 @@ def simulate_census(n: int, seed: int) -> pd.DataFrame:
             "owner": owner,
         }
     )
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Callable[[int, int], pd.DataFrame]:
+    return simulate_census
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,7 @@ def test_pools_are_weighted_and_qualified(census):
         Pool(census, replace=False).draw(5001)
     one = census.head(1)
     assert len(Pool(one).draw(3)) == 3
-    assert RakedPool(one, Margins.of(one, ["gender"])).draw(2)["gender"].nunique() == 1
+    assert set(RakedPool(one, Margins.of(one, ["gender"])).draw(2)["gender"]) == set(one["gender"])
 
 
 @pytest.mark.parametrize("weights", [[1.0, -1, 1], [0.0, 0, 0], [1.0, np.nan, 1], [1.0, 2]])

@@ -1,0 +1,166 @@
+"""Recruited against wanted: association in closed form, the report, the picture, the command, crowds of recruits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats.contingency import association
+from typer.testing import CliRunner
+
+import crowdpyro as cp
+from crowdpyro import cli
+from crowdpyro.errors import DataError
+from crowdpyro.recruitment import (
+    Margins,
+    MarginsAlone,
+    Pool,
+    RakedPool,
+    cramers_v,
+    nearest_people,
+    pairwise_v,
+    recruitment_report,
+)
+
+
+def test_cramers_v_is_scipys_and_its_correction_is_unbiased_at_zero():
+    rng = np.random.default_rng(0)
+    table = rng.integers(1, 30, (4, 3))
+    assert cramers_v(table, corrected=False) == pytest.approx(association(table, method="cramer"))
+    plain, mended = [], []
+    for _ in range(300):
+        counts = np.zeros((6, 8))
+        np.add.at(counts, (rng.integers(6, size=131), rng.integers(8, size=131)), 1)
+        plain.append(cramers_v(counts, corrected=False))
+        mended.append(cramers_v(counts))
+    assert np.mean(plain) == pytest.approx(0.23, abs=0.01)
+    assert np.mean(mended) < 0.06
+    assert cramers_v(np.diag([5, 5, 5])) == pytest.approx(1.0)
+    assert cramers_v([[3, 4]]) == 0.0
+
+
+def test_report_against_margins_and_people(census):
+    margins = Margins({"gender": {"man": 0.4, "woman": 0.59, "other": 0.01}, "age": {"18-49": 0.5, "50+": 0.5}})
+    drawn = RakedPool(census, margins, quotas=True).draw(200)
+    report = recruitment_report(drawn, margins=margins)
+    assert report.largest_gap < 1e-9
+    assert report.distance is None
+    assert report.margins["wanted"].tolist() == [0.4, 0.59, 0.01, 0.5, 0.5]
+    crooked = recruitment_report(census, margins=Margins({"gender": {"man": 0.5, "woman": 0.5}}))
+    assert crooked.margins["level"].tolist() == ["man", "woman", "none of these"]
+    assert crooked.margins["achieved"].sum() == pytest.approx(1.0)
+    both = recruitment_report(Pool(census).draw(1000), census, max_n=100)
+    assert both.distance.p_value > 0.01
+    assert both.association.index.tolist()[0] == ("gender", "age")
+    assert "age" not in set(both.margins["trait"])
+    assert both.margins.loc[both.margins["trait"] == "education", "level"].tolist()[0] == "none"
+    assert "1000 people" in repr(both)
+
+
+def test_pictures(census, tmp_path):
+    picture = recruitment_report(Pool(census).draw(500), census, max_n=50).figure()
+    titles = {axes.get_title(loc="left") for axes in picture.axes if axes.get_visible()}
+    assert {"gender", "age", "income", "age and work, real", "Cramer's V of every two traits"} <= titles
+    picture.savefig(tmp_path / "page.png")
+    few = pd.DataFrame({"a": ["x", "y"] * 10})
+    assert recruitment_report(few, few).figure().axes
+    wide = Margins({f"trait {i}": {f"level {j}": 1 / 40 for j in range(40)} for i in range(12)})
+    many = recruitment_report(MarginsAlone(wide).draw(50), margins=wide).figure()
+    assert "(28 rarer levels left out)" in many.axes[0].get_title(loc="left")
+    numbers = pd.DataFrame({"a": np.arange(50.0), "b": np.arange(50.0) ** 2, "c": 1.0})
+    assert recruitment_report(numbers, numbers).figure().axes
+
+
+def test_gaps_single_people_and_nothing_to_compare(census):
+    gaps = pd.DataFrame({"a": ["x", None, "y", "x"] * 5, "b": [1.0, np.nan, 3, 4] * 5})
+    assert set(recruitment_report(gaps, gaps).margins["level"]) >= {"x", "y", "missing"}
+    one = census.head(1)
+    assert recruitment_report(one, one).distance is None
+    assert pairwise_v(one).eq(0).all()
+    with pytest.raises(DataError, match="give people, margins, or both"):
+        recruitment_report(census)
+    with pytest.raises(DataError, match="lacks column 'income'"):
+        recruitment_report(census.drop(columns="income"), census)
+    with pytest.raises(DataError, match="give some each"):
+        nearest_people(one, one, one.iloc[:0])
+
+
+def test_nearest_people_by_hand():
+    training, others = pd.DataFrame({"x": [0.0, 10.0]}), pd.DataFrame({"x": [5.0, 8.0]})
+    found = nearest_people(pd.DataFrame({"x": [0.0, 1.0, 6.0, 9.0]}), training, others)
+    # 0 and 1 are nearest to 0, 6 to 5, and 9 lies between 8 and 10.
+    assert found.nearest_training == pytest.approx((1 + 1 + 0 + 0.5) / 4)
+    assert found.same == 0.25
+    assert found.same_by_chance == 0.0
+    assert found.chance == 0.5
+
+
+@pytest.fixture
+def files(census, tmp_path):
+    people = census.head(300).assign(participant=np.arange(300)).drop(columns="income")
+    people.to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "margins.csv").write_text("trait,level,share\ngender,man,40\ngender,woman,60\ngender,other,0\n")
+    return tmp_path
+
+
+def recruited(files, *options):
+    done = CliRunner().invoke(cli.app, ["recruit", *options, "--out", str(files / "out.csv")])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output, pd.read_csv(files / "out.csv")
+
+
+def test_command(files):
+    people, margins = str(files / "people.csv"), str(files / "margins.csv")
+    told, found = recruited(files, people, "--margins", margins, "--n", "50", "--quotas")
+    assert "wrote 50 people" in told
+    assert found["gender"].value_counts().to_dict() == {"woman": 30, "man": 20}
+    assert found.columns.tolist()[0] == "participant"
+    told, found = recruited(files, people, "--qualified", "age >= 60", "--n", "20")
+    assert (found["age"] >= 60).all()
+    told, found = recruited(files, "--margins", margins, "--n", "10")
+    assert found.columns.tolist() == ["participant", "gender"]
+    told, found = recruited(files, people, "--n", "200", "--picture", str(files / "page.png"))
+    assert "the same law" in told
+    assert (files / "page.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "there is nobody to recruit"),
+        (["PEOPLE", "--quotas"], "--quotas are of margins"),
+        (["--margins", "MARGINS", "--learned"], "are of candidates"),
+        (["PEOPLE", "--margins", "MARGINS", "--learned"], "in a second call"),
+        (["PEOPLE", "--qualified", "age > 300"], "no profile of 300 meets it"),
+        (["PEOPLE", "--ordinal", "age"], "write TRAIT=LEVEL,LEVEL"),
+        (["PEOPLE", "--weight", "wieght"], "lacks column 'wieght'"),
+        (["PEOPLE", "--picture", "page.doc"], "must be .png, .pdf or .svg"),
+    ],
+)
+def test_command_says_what_is_wrong(files, options, told):
+    names = {"PEOPLE": str(files / "people.csv"), "MARGINS": str(files / "margins.csv")}
+    with pytest.raises(DataError, match=told):
+        recruited(files, *(names.get(option, option) for option in options))
+
+
+def test_recruits_answer(census):
+    """A crowd of recruits, the same for all problems or fresh ones for each."""
+    rng = np.random.default_rng(0)
+    people = census.head(40)[["gender", "age"]].rename_axis("participant").reset_index()
+    rows = [(f"q{t}", i, int(rng.integers(1, 6))) for i in range(40) for t in range(3)]
+    answers = pd.DataFrame(rows, columns=["problem", "participant", "response"])
+    problems = pd.DataFrame({"problem": ["q0", "q1", "q2"], "text": ["one", "two", "three"]})
+    data = cp.CrowdData.from_frames(answers, problems, people, scale=cp.Ordinal.range(1, 5))
+    fit = cp.FitConfig(epochs=1, margin_steps=0)
+    model = cp.CrowdLLM(n_components=0, n_hidden=4, training=fit).fit(data)
+    pool = Pool(model.profiles, qualified="gender != 'other'")
+    same = model.generate(pool.draw(50, seed=1))
+    assert same.n_participants == 50
+    fresh = model.generate(pool.draw(150, seed=1), crossed=False)
+    assert fresh.n_participants == 50
+    assert not np.isnan(fresh.codes()).any()
+    with pytest.raises(DataError, match="give a multiple of 3 rows"):
+        model.generate(pool.draw(100), crossed=False)
+    with pytest.raises(DataError, match="has no weight"):
+        model.generate(pool.draw(3).assign(weight=[1.0, 2, 3]), crossed=False)
