@@ -18,7 +18,9 @@ from ..tables import id_hint, require_columns, require_rows, row_of, shown
 if TYPE_CHECKING:
     from ..models.annotation.labels import Labels
 
-IntArray = npt.NDArray[np.int64]
+# In four bytes a code, ten million labels take 120 MB less.
+CODE = np.int32
+IntArray = npt.NDArray[np.int32]
 
 _COLUMNS = ("problem", "participant", "response")
 _UNKNOWN = -1
@@ -116,7 +118,9 @@ class LabelTable:
     @property
     def report(self) -> tuple[str, ...]:
         """The notes, and how many labels repeat a participant and problem; each counts as a vote."""
-        pair = self.labels.item.numpy() * len(self.participants) + self.labels.worker.numpy()
+        pair = self.labels.item.numpy().astype(np.int64)
+        pair *= len(self.participants)
+        pair += self.labels.worker.numpy()
         pair.sort()
         repeats = int((np.diff(pair) == 0).sum())
         return (*self.notes, *([f"{repeats} labels repeat a participant and problem: each is a vote"] * (repeats > 0)))
@@ -143,7 +147,7 @@ def _labels(column: pd.Series) -> tuple[IntArray, pd.Index]:
 def _left(codes: IntArray, index: pd.Index) -> tuple[IntArray, pd.Index]:
     """The same without values that no row holds any more."""
     used = np.bincount(codes[codes >= 0], minlength=len(index)) > 0
-    place = np.append(np.cumsum(used, dtype=np.int64) - 1, -1)
+    place = np.append(np.cumsum(used, dtype=CODE) - 1, -1).astype(CODE)
     return place[codes], index[used]
 
 
@@ -158,16 +162,15 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
     Whole numbers that lie close together are counted instead of hashed: 6 ms a million instead of 35.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories
+        return column.cat.codes.to_numpy().astype(CODE), column.cat.categories
     values = column.to_numpy()
     if values.dtype.kind in "iu":
         low, high = int(values.min()), int(values.max())
         if high - low < 4 * len(values) + 1024:
-            place = values.astype(np.int64)
-            place -= low
+            place = np.subtract(values, low, out=np.empty(len(values), CODE), casting="unsafe")
             seen = np.zeros(high - low + 1, dtype=bool)
             seen[place] = True
-            order = np.cumsum(seen)
+            order = np.cumsum(seen, dtype=CODE)
             order -= 1
             return order.take(place, out=place, mode="clip"), pd.Index(np.flatnonzero(seen) + low)
     codes, uniques = pd.factorize(column)
@@ -177,10 +180,10 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
     try:
         order = np.argsort(index)
     except TypeError:  # numbers and words: by first appearance
-        return codes.astype(np.int64), index
+        return codes.astype(CODE), index
     # One more place, for the -1 of an empty cell.
-    rank = np.full(len(order) + 1, -1)
-    rank[order] = np.arange(len(order))
+    rank = np.full(len(order) + 1, -1, CODE)
+    rank[order] = np.arange(len(order), dtype=CODE)
     return rank[codes], index[order]
 
 
@@ -195,7 +198,7 @@ def _levels(scale: Scale) -> pd.Index:
 def _translated(given: pd.Index, levels: pd.Index, scale: Scale | None, name: str) -> IntArray:
     """Codes of labels; raises `DataError` naming the first that is not on the scale or, without one, in the table."""
     if scale is not None:
-        return scale.encode(given.to_numpy(dtype=object), name).astype(np.int64)
+        return scale.encode(given.to_numpy(dtype=object), name).astype(CODE)
     code = levels.get_indexer(given)
     if (code < 0).any():
         unknown = given[code < 0]
@@ -204,7 +207,7 @@ def _translated(given: pd.Index, levels: pd.Index, scale: Scale | None, name: st
             f"{', '.join(map(shown, levels[:12]))}{', ...' * (len(levels) > 12)}.{id_hint(unknown[0], levels)} "
             "To allow others, give a scale that lists them all."
         )
-    return code.astype(np.int64)
+    return code.astype(CODE)
 
 
 def _told(golden: pd.Series | pd.DataFrame | Mapping[Any, Any]) -> pd.Series:
@@ -222,7 +225,7 @@ def _told(golden: pd.Series | pd.DataFrame | Mapping[Any, Any]) -> pd.Series:
     return truth
 
 
-def _placed(truth: pd.Series, problems: pd.Index, notes: list[str]) -> IntArray:
+def _placed(truth: pd.Series, problems: pd.Index, notes: list[str]) -> npt.NDArray[np.int64]:
     """Where each golden problem is in the table, -1 where nobody labelled it."""
     place = problems.get_indexer(truth.index).astype(np.int64)
     absent = int((place < 0).sum())

@@ -43,7 +43,7 @@ class Joint:
         # A single class is always reported right: its labels tell nothing.
         told = slice(None) if self.n_classes > 1 else slice(0)
         self.item, self.worker = labels.item.numpy()[told], labels.worker.numpy()[told]
-        self.cell = self.item * self.n_classes + labels.label.numpy()[told]
+        self.cell = self.item.astype(np.int64) * self.n_classes + labels.label.numpy()[told]
         self.log_others = np.log(max(self.n_classes - 1, 1))
         known = np.full(self.n_items, UNKNOWN) if labels.known is None else labels.known.numpy()
         self.golden = np.flatnonzero(known != UNKNOWN)

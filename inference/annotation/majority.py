@@ -24,7 +24,8 @@ def fit_majority(labels: Labels) -> AnnotationFit:
     item without labels has equal shares.
     """
     n_items, n_classes = labels.n_items, labels.n_classes
-    cell = labels.item.numpy() * n_classes
+    cell = labels.item.numpy().astype(np.int64)
+    cell *= n_classes
     cell += labels.label.numpy()
     share = np.bincount(cell, minlength=n_items * n_classes).reshape(n_items, n_classes).astype(np.float64)
     total = share @ np.ones(n_classes)
@@ -43,9 +44,9 @@ def winners(truth: npt.NDArray[np.float64], seed: int = 0) -> npt.NDArray[np.int
     for each in truth.T[1:]:
         np.maximum(top, each, out=top)
     first = truth >= (top - _TIE)[:, None]
-    codes = np.arange(truth.shape[1])
-    best = (first @ codes.astype(np.float64)).astype(np.int64)
-    tied = np.flatnonzero(first @ np.ones(len(codes)) > 1)
+    codes = np.arange(truth.shape[1], dtype=np.float32)
+    best = (first @ codes).astype(np.int64)
+    tied = np.flatnonzero(first @ np.ones_like(codes) > 1)
     if len(tied):
         best[tied] = (generator(seed).random((len(tied), len(codes))) * first[tied]).argmax(axis=1)
     return best

@@ -29,7 +29,7 @@ Density = Callable[[Params], tuple[float, Tensor]]
 _FARTHEST = 30.0
 
 
-def posterior_mode(model: AnnotationModel, labels: Labels, *, n_iter: int = 500, tol: float = 1e-12) -> AnnotationFit:
+def posterior_mode(model: AnnotationModel, labels: Labels, *, n_iter: int = 2000, tol: float = 1e-12) -> AnnotationFit:
     """Maximise the density of the Pyro program with the truth summed out, from the majority vote.
 
     Parameters

@@ -19,11 +19,12 @@ class Labels:
     Attributes
     ----------
     item, worker, label
-        Codes, int64, shape `(n_labels,)` each.
+        Codes, int32 or int64, shape `(n_labels,)` each.
     n_items, n_workers, n_classes
         How many there are; codes without a row are allowed.
     known
-        True class of the golden items and `UNKNOWN` (-1) elsewhere, int64, shape `(n_items,)`; all unknown by default.
+        True class of the golden items and `UNKNOWN` (-1) elsewhere, int32 or int64, shape `(n_items,)`; all unknown by
+        default.
     history
         Earlier labels of each worker for items of known truth: counts by worker, truth and label, shape
         `(n_workers, n_classes, n_classes)`; they need not be whole. None where there are none.
@@ -63,9 +64,9 @@ class Labels:
 
 def _check_codes(name: str, codes: Tensor, low: int, high: int, length: int) -> None:
     """Whole numbers from `low` to below `high`, `length` of them."""
-    if codes.dtype != torch.int64 or codes.shape != (length,):
+    if codes.dtype not in (torch.int32, torch.int64) or codes.shape != (length,):
         shape = tuple(codes.shape)
-        raise DataError(f"{name} is {codes.dtype} of shape {shape}; give int64 codes of shape ({length},).")
+        raise DataError(f"{name} is {codes.dtype} of shape {shape}; give int32 or int64 codes of shape ({length},).")
     if len(codes) and (codes.min() < low or codes.max() >= high):
         raise DataError(
             f"{name} reaches from {codes.min().item()} to {codes.max().item()}; give codes from {low} to {high - 1}."

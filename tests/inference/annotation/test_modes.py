@@ -1,8 +1,10 @@
 """Point estimates: stationary points of the Pyro programs' own densities, and what they are worth."""
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -132,6 +134,26 @@ def test_a_model_of_ones_own_is_fitted_like_the_others():
     fit = point_estimate(HammerSpammer(), made.labels)
     assert (fit.truth.argmax(-1) == made.truth).double().mean() > 0.9
     assert (fit.params["hammer"] - made.params["hammer"]).abs().mean() < 0.2
+
+
+def test_the_mode_of_mace_is_crowd_kits():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated calls of pandas
+        peer = pytest.importorskip("crowdkit.aggregation", reason="crowd-kit is in the extra 'test'")
+    labels = simulate(Mace(prevalence=2.0), design(120, 12, 3, 5), seed=1).labels
+    # By first appearance: on other codes it gives one worker's counts to another.
+    worker, label = (torch.as_tensor(pd.factorize(each.numpy())[0]) for each in (labels.worker, labels.label))
+    labels = replace(labels, worker=worker, label=label)
+    names = {"task": labels.item.numpy(), "worker": worker.numpy(), "label": label.numpy()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = peer.MACE(method="em", n_iter=200, n_restarts=1).fit(pd.DataFrame(names))
+    smooth = 1 + 0.01 / 3
+    model = Mace(prevalence=None, trusted=smooth, spam=smooth, pattern=smooth)
+    ours = point_estimate(model, labels)
+    theirs = {"trust": torch.tensor(found.spamming_[:, 1]), "pattern": torch.tensor(found.thetas_)}
+    assert ours.log_likelihood[-1] == pytest.approx(model.log_joint(theirs, labels).item(), rel=1e-6)
+    np.testing.assert_allclose(ours.truth, found.probas_.loc[range(120), range(3)], atol=2e-3)
 
 
 def test_golden_items_and_history_are_believed():

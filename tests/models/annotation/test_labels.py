@@ -1,8 +1,10 @@
 import pytest
 import torch
+from pyro import poutine
+from pyro.infer import TraceEnum_ELBO
 
 from crowdpyro import DataError
-from crowdpyro.models.annotation import Labels
+from crowdpyro.models.annotation import Glad, Labels
 
 GOOD = {
     "item": torch.tensor([0, 0, 1]),
@@ -16,6 +18,17 @@ GOOD = {
 
 def test_codes_without_rows_are_allowed():
     assert Labels(**GOOD).n_labels == 3
+
+
+def test_codes_of_four_bytes_are_the_same_table():
+    short = {name: value.int() for name, value in GOOD.items() if isinstance(value, torch.Tensor)}
+    wide = Labels(**GOOD, known=torch.tensor([-1, 1, -1]))
+    narrow = Labels(**GOOD | short, known=torch.tensor([-1, 1, -1], dtype=torch.int32))
+    params = {name: value.detach() for name, value in Glad(prevalence=2.0).parameters(wide).items()}
+    for each in (wide, narrow):
+        program = poutine.condition(Glad(prevalence=2.0), data=params)
+        density = -TraceEnum_ELBO(max_plate_nesting=1).loss(program, lambda _: None, each)
+        assert density == pytest.approx(Glad(prevalence=2.0).log_joint(params, wide).item(), rel=1e-12)
 
 
 @pytest.mark.parametrize(
