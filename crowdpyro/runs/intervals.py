@@ -103,6 +103,15 @@ def interval_files(
             f"file {str(twins)!r}: the twin of {shown(people[person])} has no answer to problem "
             f"{shown(problems[problem])} ({int(lacks.sum())} such); add it, or drop the person's."
         )
+    for path, matrix in ((humans, y), (crowd, virtual)):
+        given = pd.notna(matrix).sum(axis=0)
+        if not pooled and (given < 2).any():
+            few = int(given.argmin())
+            raise DataError(
+                f"file {str(path)!r}: problem {shown(problems[few])} has {given[few]} answers "
+                f"({int((given < 2).sum())} such); an interval takes two: add some, drop it from the people's, or give "
+                "--pooled."
+            )
     if participants is not None:
         how |= design_arguments(_design(participants, people, say), None, pooled=pooled)
     if WEIGHT in frames[2].columns:
@@ -136,6 +145,8 @@ def _read(path: Path, shares: bool) -> pd.DataFrame:
     frame = read_table(path)
     require_columns(frame, _COLUMNS, str(path))
     frame = frame.dropna(subset=list(_COLUMNS))
+    if frame.empty:
+        raise DataError(f"file {str(path)!r}: no row has a problem, a participant and a response; fill some.")
     repeated = frame.duplicated(["problem", "participant"], keep=False)
     if repeated.any():
         first = frame[repeated].iloc[0]

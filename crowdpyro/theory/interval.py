@@ -13,7 +13,9 @@
 `theorem_4_6` holds but does not shrink: its half-width tends to eps_0, an individual's residual, and its coverage to 1.
 Rectified is the prediction-powered mean (Angelopoulos et al. 2023, Science 382), power-tuned PPI++ (Angelopoulos, Duchi
 and Zrnic 2023, arXiv 2311.01453); with a poor twin rectified is wider than the humans alone, power-tuned hardly is.
-All of it fails when twins were fitted to the people whose residuals are taken: see `cross_fit_interval`.
+All of it fails when twins were fitted to the people whose residuals are taken: see `cross_fit_interval`. Coverage is
+simulated from ten people on. A reference that the crowd's members and the twins share, such as one draw of an LLM, is
+one number of the predictor: what it errs by cancels, and it adds nothing to Var(T)/N.
 """
 
 from __future__ import annotations

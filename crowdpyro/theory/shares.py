@@ -46,7 +46,8 @@ def share_interval(
     Returns
     -------
     CrowdInterval
-        Its last axis is the options. Ends are not cut to [0, 1].
+        Its last axis is the options. Ends are not cut to [0, 1], and an option that no person and no twin gave, or
+        everybody, has an interval of no width, which says nothing: join rare options.
 
     Examples
     --------

@@ -123,6 +123,9 @@ def test_errors_are_one_line(command, files):
     twins = pd.read_csv(folder / "twins.csv")
     twins[1:].to_csv(folder / "short.csv", index=False)
     pd.concat([twins, twins[:1]]).to_csv(folder / "twice.csv", index=False)
+    everybody = pd.read_csv(folder / "crowd.csv")
+    everybody[everybody["problem"] != "q1"].to_csv(folder / "gap.csv", index=False)
+    twins.assign(response=np.nan).to_csv(folder / "blank.csv", index=False)
     humans, crowd = ["--humans", folder / "humans.csv"], ["--crowd", folder / "crowd.csv"]
     for words, message in (
         ([], "give the folder of a run"),
@@ -136,6 +139,8 @@ def test_errors_are_one_line(command, files):
         ([*three(folder), "--picture", "t.jpg"], "the suffix must be .png"),
         ([*humans, *crowd, "--twins", folder / "short.csv"], "has no answer to problem"),
         ([*humans, *crowd, "--twins", folder / "twice.csv"], "more than once"),
+        ([*humans, *crowd, "--twins", folder / "blank.csv"], "no row has a problem"),
+        ([*three(folder)[:4], "--crowd", folder / "gap.csv"], "problem 'q1' has 0 answers (1 such); an interval"),
     ):
         code, _, err = command("interval", *words)
         assert (code, len(err.splitlines())) == (2, 1), err

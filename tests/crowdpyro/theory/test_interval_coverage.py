@@ -229,3 +229,17 @@ def test_rounding_one_side_only_does_not_cover():
     y, twin, crowd = draw(rng, 100, 1000, 1000, good=True, nested=False)
     low, high = (getattr(crowd_interval(y, twin, np.floor(crowd)), end) for end in ("low", "high"))
     assert ((low <= TRUTH) & (high >= TRUTH)).mean() < 0.05
+
+
+def test_a_reference_that_all_share_cancels():
+    """One draw of the LLM a study, eta = .25: the crowd's own mean is off by it, whatever eta / N says."""
+    rng = np.random.default_rng(8)
+    n, n_crowd, repeats, eta = 50, 500, 4000, 0.25
+    a, y = answers(rng, n, repeats)
+    b, _ = answers(rng, n_crowd, repeats)
+    draw_of_study = rng.normal(scale=eta**0.5, size=repeats)
+    twin, crowd = twins(rng, a, True) + draw_of_study, twins(rng, b, True) + 0.4 + draw_of_study
+    shifted = crowd_interval(y, twin + 0.4, crowd)
+    assert at_least(int(((shifted.low <= TRUTH) & (shifted.high >= TRUTH)).sum()), repeats, 0.95)
+    alone = 1.96 * np.sqrt((crowd.var(axis=0) + eta) / n_crowd)
+    assert (np.abs(crowd.mean(axis=0) - TRUTH) <= alone).mean() < 0.2
