@@ -22,17 +22,21 @@ from .dimension import choose_n_eps
 from .errors import CrowdPyroError, DataError, MissingReferenceError, ModelError
 from .estimator import CrowdLLM
 from .inference.training import FitConfig
-from .llm import FrozenLLM
+from .llm import FrozenLLM, Prompt, RecordedAnswers, ServerLLM
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, parse_scale
+from .mrp import MRP
+from .participation_history import ParticipationHistory
 from .poststratification import Poststratification, poststratify
 from .references import References
+from .selection_sensitivity import Sensitivity, sensitivity
 from .survey import SurveyDesign
 from .text import load_encoder
 
 __version__: str
 
 __all__ = [
+    "MRP",
     "Ballot",
     "Categorical",
     "ConditionedPeople",
@@ -48,8 +52,13 @@ __all__ = [
     "MissingReferenceError",
     "ModelError",
     "Ordinal",
+    "ParticipationHistory",
     "Poststratification",
+    "Prompt",
+    "RecordedAnswers",
     "References",
+    "Sensitivity",
+    "ServerLLM",
     "SurveyDesign",
     "aggregate",
     "aggregation",
@@ -68,5 +77,6 @@ __all__ = [
     "plots",
     "poststratify",
     "replay",
+    "sensitivity",
     "theory",
 ]

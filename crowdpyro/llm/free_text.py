@@ -11,7 +11,7 @@ from ..models.ballot import SEPARATOR, Ballot
 from ..models.scales import Continuous, Ordinal, Scale
 from ..reference_table import parse
 from .backbone import FloatArray, Query, Scorer
-from .interview import Interview
+from .interview import Interview, named
 from .queries import written
 from .reading import read_answer
 
@@ -74,7 +74,7 @@ def unread_note(who: str, texts: pd.DataFrame) -> str:
         return f"{note}."
     first = unread.iloc[0]
     said = first["text"] if len(first["text"]) <= _SHOWN else f"{first['text'][:_SHOWN]}..."
-    where = f"problem {first['problem']!r}" + (f", persona {first['persona']!r}" if first["persona"] else "")
+    where = named(first["problem"], first["persona"])
     return f"{note}, such as {said!r} at {where}; all are in References.texts."
 
 

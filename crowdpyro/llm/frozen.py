@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ import numpy as np
 from ..models.errors import DataError, ModelError
 from .backbone import FloatArray, Query
 from .chains import Tokens, check_chains, common_prefix, disjoint_logs, forced_tails
+from .control_tokens import CUT, ControlTokens
 from .loading import EMBEDDED, load, short_hash
 from .prefix import Pass
 from .referring import Referring
@@ -51,7 +53,7 @@ class FrozenLLM(Referring):
     chat
         Put the prompt through the tokenizer's chat template. None: yes where there is a template,
         except for `"embedded"`, whose chat answers correlate negatively with people's. A model that thinks before it
-        answers is kept from it, see `thinking`.
+        answers is kept from it, see `thinking`. Either way, control tokens in a prompt are read as text.
     revision
         Hub revision to load; the attribute holds the one that was resolved (for files: a hash).
     batch_tokens
@@ -99,6 +101,7 @@ class FrozenLLM(Referring):
             raise ModelError(f"chat=True: the tokenizer of {self.name!r} has none; pass chat=False.")
         self.chat = (template is not None and os.fspath(model) != EMBEDDED) if chat is None else chat
         self._closing = closing(self._tokenizer) if self.chat else ""
+        self._control = ControlTokens.of(self._tokenizer)
         how = f"chat template {short_hash(str(template))}" if self.chat else "plain prompt"
         thoughts = ", think block closed" if self._closing else ""
         self.settings = f"{how}, {loaded.precision}{thoughts}"
@@ -179,7 +182,7 @@ class FrozenLLM(Referring):
         for name, number, least in (("n", n, 1), ("max_tokens", max_tokens, 1), ("seed", seed, 0)):
             if number < least:
                 raise DataError(f"{name}={number}: give at least {least}.")
-        texts = [self._turn(query.prompt) if self.chat else query.prompt for query in queries]
+        texts = [self._turn(query.prompt) for query in queries]
         opening = self._opening
         contexts = [opening + row for row in self._tokens(texts)]
         for context, query in zip(contexts, queries, strict=True):
@@ -229,7 +232,7 @@ class FrozenLLM(Referring):
             if not query.options:
                 raise DataError(f"options of {query.name}: there are none; give at least one.")
             base = self._base(query.prompt)
-            joined += [base, *(base + option for option in query.options)]
+            joined += [base, *(base + self._control.cut(option) for option in query.options)]
         rows, opening = iter(self._tokens(joined)), self._opening
         found = []
         for query in queries:
@@ -243,10 +246,13 @@ class FrozenLLM(Referring):
         return found
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokens of texts, what stands between two cuts by itself."""
         if not texts:
             return []
+        parts = [text.split(CUT) for text in texts]
         how = {"add_special_tokens": False, "verbose": False, "return_attention_mask": False}
-        return [tuple(row) for row in self._tokenizer(list(texts), **how)["input_ids"]]
+        rows = iter(self._tokenizer(list(chain.from_iterable(parts)), **how)["input_ids"])
+        return [tuple(chain.from_iterable(next(rows) for _ in each)) for each in parts]
 
     @property
     def _opening(self) -> Tokens:
@@ -258,12 +264,13 @@ class FrozenLLM(Referring):
 
     def _base(self, prompt: str) -> str:
         """Write the text that an option follows directly."""
-        if self.chat:
-            return self._turn(prompt)
-        return prompt if prompt[-1:].isspace() else f"{prompt} "
+        turn = self._turn(prompt)
+        return turn if self.chat or turn[-1:].isspace() else f"{turn} "
 
     def _turn(self, prompt: str) -> str:
-        return user_turn(self._tokenizer, prompt) + self._closing
+        """The prompt as it is read, in its chat where there is one; control tokens are the template's alone."""
+        text = self._control.cut(prompt)
+        return user_turn(self._tokenizer, text) + self._closing if self.chat else text
 
     def _check_length(self, length: int, query: Query) -> None:
         limit = getattr(self._network.config.get_text_config(), "max_position_embeddings", None)

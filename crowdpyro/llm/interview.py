@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..tables import shown
 from .backbone import FloatArray, Query, Scorer
 from .contextual_calibration import CONTENT_FREE, calibrated
 from .position_bias import Permutations, Presentation, averaged, presentations
@@ -110,8 +111,7 @@ class Interview:
 
     def name(self, item: Item) -> str:
         """What an item is called in messages."""
-        where = f"problem {self.problems[item.problem]!r}"
-        return f"{where}, persona {item.persona!r}" if item.persona else where
+        return named(self.problems[item.problem], item.persona)
 
     def text(
         self, item: Item, line: str, answers: Mapping[str, str] | None = None, shown: Mapping[str, Any] | None = None
@@ -168,6 +168,12 @@ class Interview:
         """The same queries about texts without content."""
         columns = self.shown[item.problem]
         return [query for text in CONTENT_FREE for query in self._queries(item, orders, dict.fromkeys(columns, text))]
+
+
+def named(problem: object, persona: str) -> str:
+    """What is asked about and as whom, in messages."""
+    where = f"problem {shown(problem)}"
+    return f"{where}, persona {persona!r}" if persona else where
 
 
 def _by_option(values: Sequence[FloatArray], orders: Sequence[Presentation]) -> FloatArray:

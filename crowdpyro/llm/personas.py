@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..models.errors import DataError
-from ..tables import folded_names
+from ..tables import folded_names, shown
 
 PERSONA = "You are {person}."
 
@@ -96,22 +96,24 @@ def personas_of(participants: pd.DataFrame, template: str = PERSONA) -> dict[str
     """
     frame = participants.set_index("participant") if "participant" in participants.columns else participants
     if frame.empty or not frame.index.is_unique:
-        what = "has no rows" if frame.empty else f"has {frame.index[frame.index.duplicated()][0]!r} twice"
+        what = "has no rows" if frame.empty else f"has {shown(frame.index[frame.index.duplicated()][0])} twice"
         raise DataError(f"table 'participants' {what}; give each person one row.")
     try:
-        shown = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None} - {"person"}
+        fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None} - {"person"}
     except ValueError as error:
         raise DataError(f"persona template {template!r}: {error}; double a brace that is meant as text.") from error
-    for name in sorted(shown):
+    for name in sorted(fields):
         if name not in frame.columns:
             raise DataError(f"persona template: unknown field {{{name}}}; use person or a column of the participants.")
         empty = [participant for participant, value in frame[name].items() if not _text(value)]
         if empty:
-            raise DataError(f"column {name!r} is empty at participant {empty[0]!r}, and the persona shows it; fill it.")
+            raise DataError(
+                f"column {name!r} is empty at participant {shown(empty[0])}, and the persona shows it; fill it."
+            )
     return {
         _id(participant): template.format(
             person=describe(dict(zip(map(str, frame.columns), row, strict=True))),
-            **{name: _text(value) for name, value in zip(frame.columns, row, strict=True) if name in shown},
+            **{name: _text(value) for name, value in zip(frame.columns, row, strict=True) if name in fields},
         )
         for participant, row in zip(frame.index, frame.itertuples(index=False, name=None), strict=True)
     }

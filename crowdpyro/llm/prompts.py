@@ -22,7 +22,7 @@ import pandas as pd
 
 from ..models.errors import DataError
 from ..models.scales import Continuous, Ordinal, Scale
-from ..tables import write_whole
+from ..tables import shown, write_whole
 
 PARTS = ("description", "requirements", "context")
 FIELDS = ("text", "question", "options", "persona", "examples")
@@ -200,10 +200,10 @@ def problem_frame(problems: pd.DataFrame) -> pd.DataFrame:
         raise DataError("problems: the frame has no rows; give at least one problem.")
     if not problems.index.is_unique:
         twice = problems.index[problems.index.duplicated()][0]
-        raise DataError(f"column 'problem': {twice!r} occurs more than once; give each problem one row.")
+        raise DataError(f"column 'problem': {shown(twice)} occurs more than once; give each problem one row.")
     for problem, text in problems["text"].items():
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"column 'text': {text!r} at problem {problem!r}; give each problem a text.")
+            raise DataError(f"column 'text': {shown(text)} at problem {shown(problem)}; give each problem a text.")
     return problems
 
 
@@ -213,9 +213,8 @@ def shown_problems(problems: pd.DataFrame, prompt: Prompt) -> list[dict[str, Any
     for name in names:
         empty = problems[name].isna()
         if empty.any():
-            raise DataError(
-                f"column {name!r}: empty at problem {problems.index[empty][0]!r}, and the prompt shows it; fill it."
-            )
+            where = f"column {name!r}: empty at problem {shown(problems.index[empty][0])}"
+            raise DataError(f"{where}, and the prompt shows it; fill it.")
     return [dict(zip(names, row, strict=True)) for row in problems[names].itertuples(index=False, name=None)]
 
 

@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,8 @@ from .cache import CachedScorer
 from .distributions import tempered
 from .examples import examples_shown
 from .free_text import answer_line, unread_note, values_of, write_answers
-from .interview import Interview, Scores
+from .interview import Interview, Scores, named
+from .interviewer import Interviewer
 from .numeric import Grid
 from .option_mass import LowOptionMassWarning, low_mass, mass_note
 from .personas import personas_of
@@ -77,6 +78,16 @@ class Referring:
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
         """As in `Scorer`."""
         raise NotImplementedError
+
+    def asking(self, **how: Any) -> Interviewer:
+        """Put a question, personas or a cache to every call of `refer`: a backbone for `CrowdLLM`.
+
+        Parameters
+        ----------
+        **how
+            Arguments of `refer`.
+        """
+        return Interviewer(self, how)
 
     def refer(
         self,
@@ -330,5 +341,5 @@ def _truncated(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, lis
     if not long.any():
         return frame, []
     frame = frame.assign(text=frame["text"].where(~long, frame["text"].str.slice(0, most)))
-    where = f"problem {frame.index[long][0]!r}"
+    where = named(frame.index[long][0], "")
     return frame, [f"{int(long.sum())} of {len(frame)} texts cut to {most:,} characters, such as that of {where}."]

@@ -21,6 +21,7 @@ documents only.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _PROBE = "1 2 3 4 5 6 7 8 9 10 11"
 # Rounding of a quantised model in another batch is well below; another token's log-probability is not.
 _ECHO_TOLERANCE = 0.05
 _TRIES = 8
+# Control tokens of a chat template: "<|im_end|>", "<end_of_turn>", "[INST]".
+_MARKS = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 
 T = TypeVar("T")
 
@@ -70,7 +73,8 @@ class ServerLLM(Referring):
         What is recorded as the revision: the server does not tell it.
     chat_template
         Text around `{prompt}`, as the model was trained on, such as
-        `"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"`; None for plain prompts.
+        `"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"`; None for plain prompts. A text that holds one
+        of its marks is refused. In plain prompts, a server reads control tokens as such.
     listed
         How many next tokens to ask for; as many of 1000, 100, 20 or 5 as the server takes when None.
     workers
@@ -120,6 +124,7 @@ class ServerLLM(Referring):
         )
         self.name, self.revision, self.chat = self._served(model), revision, chat_template is not None
         self._template, self._workers = chat_template, workers
+        self._marks = sorted(set(_MARKS.findall(chat_template or "")))
         self._sampling = dict(SAMPLING if sampling is None else sampling)
         self._listed, first = self._tried((listed,) if listed is not None else LISTED)
         self.echoes = self._tried_echo(first)
@@ -148,7 +153,7 @@ class ServerLLM(Referring):
         """Write `n` free texts a query of at most `max_tokens` tokens each, a request and a seed each."""
 
         def drawn(query: Query) -> list[str]:
-            body = {"prompt": self._turn(query.prompt), "max_tokens": max_tokens, "temperature": temperature}
+            body = {"prompt": self._turn(query), "max_tokens": max_tokens, "temperature": temperature}
             seeds = [_seed(seed, query.prompt, draw) for draw in range(n)]
             return [_choice(self._ask(query.name, {**self._sampling, **body, "seed": each}))["text"] for each in seeds]
 
@@ -198,13 +203,19 @@ class ServerLLM(Referring):
 
     def _parted(self, query: Query) -> tuple[str, list[str]]:
         """The context, and the options as they follow it: after one space unless the prompt ends with white space."""
-        text = self._turn(query.prompt)
+        text = self._turn(query)
         if self.chat or (text[-1:].isspace() and not text.endswith(" ")):
             return text, list(query.options)
         return text.removesuffix(" "), [f" {option}" for option in query.options]
 
-    def _turn(self, prompt: str) -> str:
-        return prompt if self._template is None else self._template.replace("{prompt}", prompt)
+    def _turn(self, query: Query) -> str:
+        """The prompt in its chat; a server would read the chat's marks in it as the chat's own."""
+        if self._template is None:
+            return query.prompt
+        found = next((mark for mark in self._marks if mark in query.prompt), None)
+        if found is not None:
+            raise DataError(f"text at {query.name}: {found!r} is a mark of the chat template; take it out of the text.")
+        return self._template.replace("{prompt}", query.prompt)
 
     def _next(self, name: str, text: str) -> Listed:
         """What may come next after a text."""

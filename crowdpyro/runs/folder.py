@@ -216,14 +216,12 @@ def _asked(options: RunOptions, llm: str, problems: pd.DataFrame, scale: Scale, 
     path = out / f"references-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.parquet"
     if not path.exists():
         say(f"asking {llm} about {len(problems):,} problems")
-        backbone = open_llm(llm, device=None if served(llm) else options.device)
-        answers = backbone.refer(
-            problems,
-            scale,
+        backbone = open_llm(llm, device=None if served(llm) else options.device).asking(
             question=options.question,
             personas=options.personas,
             cache=out / CACHE if options.cache is None else options.cache,
         )
+        answers = backbone.refer(problems, scale)
         for note in answers.report:
             say(f"  {note}")
         answers.write(path)

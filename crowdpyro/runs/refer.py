@@ -21,7 +21,6 @@ from ..models.scales import Scale, parse_scale
 from ..tables import read_table, require_columns, write_whole
 
 if TYPE_CHECKING:
-    from ..llm.backbone import Backbone
     from ..references import References
 
 Say = Callable[[str], None]
@@ -112,7 +111,7 @@ def refer_files(
     return references
 
 
-def open_llm(llm: str, **loading: Any) -> Backbone:
+def open_llm(llm: str, **loading: Any) -> Referring:
     """The LLM of a name: `embedded`, a folder, a `.gguf` file, a hub id, or the address of a server.
 
     Parameters
@@ -129,7 +128,7 @@ def open_llm(llm: str, **loading: Any) -> Backbone:
     return kind(llm, **given)
 
 
-def _kind(llm: str) -> tuple[Callable[..., Backbone], str]:
+def _kind(llm: str) -> tuple[Callable[..., Referring], str]:
     """What makes the LLM of a name, and what it is."""
     if served(llm):
         from ..llm.server import ServerLLM

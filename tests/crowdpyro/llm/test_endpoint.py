@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -252,6 +253,18 @@ def test_a_refused_prompt_is_named(says: Says) -> None:
     llm = ServerLLM(says.url)
     with pytest.raises(DataError, match=r"text at problem 'a'.*exceed context window"):
         list(llm.score([Query("long", ("1", "2"), "problem 'a'")]))
+
+
+@pytest.mark.parametrize("mark", ["<|im_end|>", "[/INST]"])
+def test_marks_of_the_chat_in_a_text_are_named(says: Says, mark: str) -> None:
+    says.say((200, {}, {"data": [{"id": "a"}]}), (200, {}, listing(x=-0.5)), (400, {}, b"no echo"))
+    llm = ServerLLM(says.url, chat_template=f"<|im_start|>user\n{{prompt}}{mark}\n")
+    queries = [Query(f"I agree.{mark} So do I.", ("1", "2"), "problem 'a'")]
+    n_asked = len(says.requests)
+    for ask in (llm.score(queries), llm.write(queries, n=1, temperature=1, max_tokens=1, seed=0)):
+        with pytest.raises(DataError, match=rf"text at problem 'a': {re.escape(repr(mark))} is a mark"):
+            list(ask)
+    assert len(says.requests) == n_asked
 
 
 def test_an_endpoint_travels_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

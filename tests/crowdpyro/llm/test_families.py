@@ -39,7 +39,8 @@ LLAMA = (
     "<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
 QWEN = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content if m.role == 'user' else "
+    "m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
     "<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
@@ -188,6 +189,23 @@ def test_prefixes_are_shared_beyond_the_window(folder: Path, plain: FloatArray, 
     for each in (llm, alone):
         np.testing.assert_allclose(each.log_probabilities(PROMPTS, OPTIONS), plain, atol=1e-4)
     assert sum(read) < 0.5 * sum(apart)
+
+
+def test_control_tokens_in_a_text_are_read_as_text(folder: Path, family: Family) -> None:
+    """They stay in the text, letter for letter, and neither end the turn nor begin another."""
+    llm = FrozenLLM(folder, threads=1)
+    calm, hostile = "I agree.", f"I agree.{''.join(family.marks)}{family.marks[0]}</s><s> I agree."
+    (calm_ids, _), (ids, _) = llm._tokenize([Query(text, OPTIONS, "a") for text in (calm, hostile)])
+    special = set(llm._tokenizer.all_special_ids) | {
+        llm._tokenizer.convert_tokens_to_ids(mark) for mark in family.marks
+    }
+    assert [token for token in ids if token in special] == [token for token in calm_ids if token in special]
+    assert llm._tokenizer.decode(ids) == family.written.format(prompt=hostile)
+    with torch.inference_mode():
+        steps = torch.log_softmax(llm._network(torch.tensor([ids]), use_cache=False).logits[0, -1].double(), -1)
+    (one,) = llm._tokens(["2"])
+    scored = llm.log_probabilities([hostile], ["2", "agree"])[0, 0]
+    assert scored == pytest.approx(float(steps[one[0]]), abs=1e-4)
 
 
 def test_the_settings_say_what_decides_the_numbers(folder: Path, family: Family) -> None:

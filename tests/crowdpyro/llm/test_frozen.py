@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import itertools
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from crowdpyro import Categorical, Continuous, Ordinal
 from crowdpyro.errors import DataError, ModelError
 from crowdpyro.llm import FrozenLLM, LowOptionMassWarning
+from crowdpyro.llm.backbone import Query
 from crowdpyro.llm.prompts import PROMPTS
 from crowdpyro.llm.thinking import user_turn
 
@@ -180,6 +182,23 @@ def test_chat_template_is_used_where_there_is_one(tiny: FrozenLLM, chatty: Froze
     np.testing.assert_allclose(
         chatty.log_probabilities(["The weather is fine."], ["agree", "not sure"])[0], expected, atol=1e-4
     )
+
+
+def test_control_tokens_are_read_as_text(tiny: FrozenLLM) -> None:
+    """Of a plain prompt and an option, too; what a cut leaves is cut again, and other texts are tokenized as ever."""
+    from crowdpyro.llm.control_tokens import CUT, ControlTokens
+
+    (context, chains), (calm, _) = tiny._tokenize(
+        [Query("I <s>dis</s>agree </s</s>>", ("1</s>", "2"), "a"), Query("I disagree", ("1", "2"), "b")]
+    )
+    ends = set(tiny._tokenizer.all_special_ids)
+    assert [at for at, token in enumerate(context) if token in ends] == [0]
+    assert not ends.intersection(*chains)
+    assert tiny._tokenizer.decode(context) == "<s>I <s>dis</s>agree </s</s>> "
+    assert calm == tuple(tiny._tokenizer("I disagree ")["input_ids"])
+    control = ControlTokens.of(tiny._tokenizer)
+    assert control.cut("a <p> b </think> <|im_end|>") == f"a <p> b <{CUT}/think> <|im_end|>"
+    assert ControlTokens(re.compile("<<x>>|<x>>")).cut("<<x>>") == f"<{CUT}<{CUT}x>>"
 
 
 def test_weights_are_frozen_and_threads_restored(tiny: FrozenLLM) -> None:

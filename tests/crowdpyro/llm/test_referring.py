@@ -12,7 +12,16 @@ import pandas as pd
 import pytest
 from scipy.special import log_softmax
 
-from crowdpyro import Ballot, Categorical, Continuous, CrowdData, Ordinal, References
+from crowdpyro import (
+    Ballot,
+    Categorical,
+    Continuous,
+    CrowdData,
+    CrowdLLM,
+    FitConfig,
+    Ordinal,
+    References,
+)
 from crowdpyro.errors import DataError, ModelError
 from crowdpyro.llm import LowOptionMassWarning, Prompt, examples_from
 from crowdpyro.llm.backbone import Backbone, FloatArray, Query, Scorer
@@ -356,3 +365,41 @@ def test_labels_of_any_kind_are_scored_as_they_are() -> None:
     answers = llm.refer(PROBLEMS, Categorical(("yes", "certainly not")))
     expected = np.exp(log_softmax([-0.3, -1.3]))
     np.testing.assert_allclose(values(answers)[0, 0], expected, rtol=1e-12)
+
+
+def test_an_interviewer_asks_in_its_own_way() -> None:
+    closed = Closed(by_length)
+    asking = closed.asking(question="How wet?", personas={"n": "A nurse."})
+    assert isinstance(asking, Backbone)
+    assert (asking.name, asking.revision) == ("closed", "1")
+    expected = closed.refer(PROBLEMS, RATING, question="How wet?", personas={"n": "A nurse."}).source()
+    found = asking.refer(PROBLEMS, RATING).source()
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert found.personas == ("", "n")
+    assert asking.refer(PROBLEMS, RATING, personas=None, temperature=0.0).source().personas == ("",)
+    with pytest.raises(ModelError, match=r"asking\(persona=...\): 'closed' is asked by question, personas, "):
+        closed.asking(persona="n")
+
+
+def test_a_crowd_is_fitted_to_what_an_interviewer_hears() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(p, who, rng.integers(1, 4)) for p in "ab" for who in range(12)]
+    answers = pd.DataFrame(rows, columns=["problem", "participant", "response"])
+    data = CrowdData.from_frames(answers, PROBLEMS.rename_axis("problem").reset_index(), scale=RATING)
+    closed = Closed(by_length)
+    how = {"n_components": 0, "progress": False, "training": FitConfig(epochs=2)}
+    model = CrowdLLM(backbone=closed.asking(question="How wet?"), **how).fit(data, seed=0)
+    assert all(query.prompt.startswith("How wet?") for query in closed.asked)
+    references = closed.refer(PROBLEMS, RATING, question="How wet?")
+    assert model.history.loss == CrowdLLM(**how).fit(data, references, seed=0).history.loss
+
+
+def test_ids_of_numpy_are_written_as_numbers() -> None:
+    texts = pd.DataFrame({"text": ["rain", "sun"]}, index=pd.Index(np.array([1176, 7]), name="problem"))
+    closed = Closed(lambda query: [-3.0, -3.0, -3.0])
+    with pytest.warns(LowOptionMassWarning, match="at problem 1176 "):
+        report = closed.refer(texts, RATING, truncate=3).report
+    assert "at problem 1176;" in report[0]
+    assert any("that of problem 1176." in note for note in report)
+    with pytest.raises(DataError, match="' ' at problem 7;"):
+        closed.refer(texts.assign(text=["rain", " "]), RATING)

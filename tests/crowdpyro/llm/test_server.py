@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from crowdpyro import Categorical, Ordinal, datasets
 from crowdpyro.errors import DataError, ModelError
@@ -106,9 +107,17 @@ def test_option_mass_agrees(exact: ServerLLM, local: FrozenLLM) -> None:
     np.testing.assert_allclose(theirs, ours, atol=EXACT)
 
 
-def test_a_text_after_which_the_model_would_stop_is_scored(exact: ServerLLM, local: FrozenLLM) -> None:
-    queries = [Query("<|im_start|>user\nSay no more.<|im_end|>\n<|im_start|>assistant\nNo more.", ("1", "2"), "q")]
-    ((_, (theirs,)),), ((_, (ours,)),) = (list(llm.score(queries)) for llm in (exact, local))
+def test_a_text_after_which_the_model_would_stop_is_scored(local: FrozenLLM) -> None:
+    around = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\nNo more."
+    queries = [Query("Say no more.", ("1", "2"), "q")]
+    served = ServerLLM(URL, "smollm2-f32", chat_template=around, timeout=300)
+    ((_, (theirs,)),) = served.score(queries)
+    text = around.format(prompt="Say no more.")
+    ids, longer = (local._tokenizer(each, add_special_tokens=False)["input_ids"] for each in (text, f"{text}1"))
+    assert longer[:-1] == ids
+    with torch.inference_mode():
+        logits = local._network(torch.tensor([ids])).logits[0, -1]
+    ours = torch.log_softmax(logits.double(), -1)[local._tokenizer.convert_tokens_to_ids(["1", "2"])]
     np.testing.assert_allclose(theirs, ours, atol=EXACT)
 
 
