@@ -153,7 +153,12 @@ def people_of(fitted: Fitted, recruits: Recruits) -> ParticipantView:
 
 
 def answers_of(
-    fitted: Fitted, recruits: Recruits, asked: Asked, expected: int = 0, y_ref: Float32Array | None = None
+    fitted: Fitted,
+    recruits: Recruits,
+    asked: Asked,
+    expected: int = 0,
+    y_ref: Float32Array | None = None,
+    attending: bool = False,
 ) -> Float32Array:
     """Everybody's answer to everything; the caller has seeded.
 
@@ -163,6 +168,8 @@ def answers_of(
         Who answers what.
     expected, y_ref
         As in `inference.decisions`; a model that overrides `crowd` reads no `expected`.
+    attending
+        NaN where people stay away, of a model in which they do so because of the answer.
 
     Returns
     -------
@@ -173,7 +180,9 @@ def answers_of(
         reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
         drawn = decisions(fitted.model, asked.view, people_of(fitted, recruits), expected=expected, reference=reference)
     else:
-        drawn = torch.cat([run_crowd(fitted.model, batch) for batch in _batches(fitted, recruits, asked, y_ref)], dim=1)
+        batches = _batches(fitted, recruits, asked, y_ref)
+        attending = attending and getattr(fitted.model, "selects", False)
+        drawn = torch.cat([run_crowd(fitted.model, batch, attending) for batch in batches], dim=1)
     return drawn.cpu().numpy().astype(np.float32)
 
 
@@ -188,8 +197,11 @@ def shares_of(
 
 
 def learned_participation(fitted: Fitted, recruits: Recruits, asked: Asked) -> npt.NDArray[np.float64]:
-    """Probability that each takes part in each, `(n_participants, n_problems)`; 1 where the model learned none."""
-    if not getattr(fitted.model, "learns_participation", False):
+    """Probability that each takes part in each, `(n_participants, n_problems)`; 1 where the model learned none.
+
+    Also 1 where people stay away because of the answer: then the answers were drawn with it.
+    """
+    if not getattr(fitted.model, "learns_participation", False) or getattr(fitted.model, "selects", False):
         return np.ones((recruits.n, asked.n))
     columns = []
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,7 +42,11 @@ class CrowdConfig:
     profile_spread
         Let the decision's noise depend on the profile as well as on the problem.
     participation
-        `given` by whoever recruits the crowd, or `learned` from who answered what (logistic in profile and problem).
+        `given` by whoever recruits the crowd, `learned` from who answered what (logistic in profile and problem), or
+        `selective`: by the participant's noise as well, and by the answer itself (ratings only).
+    gamma
+        Of selective participation: what one standard deviation of the answer adds to the log odds of giving it. No data
+        tell it; fit with several (`crowdpyro.sensitivity`).
     use_reference, reconstruct, uncertain_belief, learned_spread
         Ablations when False: no LLM, even where references are passed; the paper's objective without the
         reconstruction of problems; beliefs without noise of their own; decision noise that stays where it starts.
@@ -64,7 +69,8 @@ class CrowdConfig:
     n_omega: int = 4
     n_mixture: int = 8
     profile_spread: bool = False
-    participation: Literal["given", "learned"] = "given"
+    participation: Literal["given", "learned", "selective"] = "given"
+    gamma: float = 0.0
     use_reference: bool = True
     reconstruct: bool = True
     uncertain_belief: bool = True
@@ -89,8 +95,12 @@ class CrowdConfig:
             raise ModelError(f"holdout={self.holdout!r}: give 'participant' or 'problem'.")
         if self.guide not in ("vae", "semi_implicit"):
             raise ModelError(f"guide={self.guide!r}: give 'vae' or 'semi_implicit'.")
-        if self.participation not in ("given", "learned"):
-            raise ModelError(f"participation={self.participation!r}: give 'given' or 'learned'.")
+        if self.participation not in ("given", "learned", "selective"):
+            raise ModelError(f"participation={self.participation!r}: give 'given', 'learned' or 'selective'.")
+        if not math.isfinite(self.gamma) or (self.gamma and self.participation != "selective"):
+            raise ModelError(f"gamma={self.gamma}: give a finite number, and participation='selective'.")
+        if self.participation == "selective" and self.training.objective == "paper":
+            raise ModelError("participation='selective': the paper's objective knows no selection; give 'predictive'.")
         for name in ("holdout_size", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)}: give a share in [0, 1).")

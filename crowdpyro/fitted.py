@@ -11,6 +11,7 @@ import pandas as pd
 
 from .config import CrowdConfig
 from .data import CrowdData
+from .errors import ModelError
 from .features import ProblemFeatures
 from .inference.history import FitHistory
 from .models.scales import Continuous, Ordinal, Scale
@@ -162,13 +163,15 @@ def build_model(
 ) -> tuple[Any, Any]:
     """Joint model and guide of these sizes, `spread` being the standard deviation of the training answers."""
     from .inference.guide import ParticipantGuide
+    from .inference.selection_guide import SelectionGuide
     from .inference.story_guide import StoryGuide
     from .models.belief import BeliefGenerator
     from .models.blender import blender_for
     from .models.decoder import DescriptionDecoder
     from .models.encoder import ProblemEncoder
     from .models.joint import JointModel
-    from .models.participation import LogisticParticipation
+    from .models.participation import LogisticParticipation, SelectiveParticipation
+    from .models.selection import SelectionModel
 
     # The variance of an answer starts as half belief, half decision.
     half = spread * 0.5**0.5
@@ -192,13 +195,23 @@ def build_model(
         unit=unit,
     )
     paper = config.training.objective == "paper"
-    model = (parts.model or JointModel)(
+    selective = config.participation == "selective"
+    participation = None
+    if selective:
+        if not isinstance(scale, Ordinal):
+            raise ModelError(f"participation='selective': sums over the levels of a rating; {scale} has none.")
+        centre = float(np.mean(scale.values))
+        participation = SelectiveParticipation(n_profile, n_features, config.n_eps, config.gamma, centre, spread)
+    elif config.participation == "learned":
+        participation = LogisticParticipation(n_profile, n_features)
+    model = (parts.model or (SelectionModel if selective else JointModel))(
         problem_encoder,
         belief,
         blender,
         decoder=DescriptionDecoder(blender.n_belief, config.n_hidden, n_features)
         if paper and config.reconstruct
         else None,
-        participation=LogisticParticipation(n_profile, n_features) if config.participation == "learned" else None,
+        participation=participation,
     )
-    return model, (parts.guide or (StoryGuide if paper else ParticipantGuide))(model)
+    own_guide = SelectionGuide if selective else StoryGuide if paper else ParticipantGuide
+    return model, (parts.guide or own_guide)(model)

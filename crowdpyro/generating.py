@@ -72,10 +72,13 @@ def crowd_of(
             f"decision={how.decision!r}, reference={how.reference!r}: a model that overrides `crowd` or `eps_dist` is "
             "run as it is; give decision='draw', reference='expected'."
         )
+    attending = how.participation is None
     with seeded(seed, str(fitted.device)):
-        matrix = answers_of(fitted, recruits, asked, how.n_draws if how.decision == "expected" else 0, y_ref)
+        matrix = answers_of(fitted, recruits, asked, how.n_draws if how.decision == "expected" else 0, y_ref, attending)
     if how.participation is None:
-        probs = learned_participation(fitted, recruits, asked)
+        # Whoever stayed away is not there to be chosen.
+        absent = np.isnan(matrix.reshape(*matrix.shape[:2], -1)).all(axis=2)
+        probs = np.where(absent, 0.0, learned_participation(fitted, recruits, asked))
     else:
         probs = probabilities(how.participation, (recruits.n, asked.n))
     matrix[~attendance(probs, how.per_problem, rng)] = np.nan

@@ -75,7 +75,7 @@ class ParticipantGuide(PyroModule):
         linear = _summed((weight * gradient)[..., None] * loadings) + correction[:, 1:]
         identity = torch.eye(model.n_eps, dtype=zero.dtype, device=zero.device)
         precision = identity.expand(len(zero), -1, -1).index_add(0, batch.participant, outer)
-        root = _covariance_root(precision)
+        root = covariance_root(precision)
         evidence = zero.index_add(0, batch.participant, linear)
         mean = (root @ (root.mT @ evidence[..., None]))[..., 0]
         return dist.MultivariateNormal(mean, scale_tril=root, validate_args=False)
@@ -86,7 +86,7 @@ def _summed(over_belief: Tensor) -> Tensor:
     return over_belief.squeeze(1) if over_belief.shape[1] == 1 else over_belief.sum(1)
 
 
-def _covariance_root(precision: Tensor) -> Tensor:
+def covariance_root(precision: Tensor) -> Tensor:
     """Lower Cholesky factor of the inverse of a precision matrix, by one factorisation of its mirror image."""
     mirrored = torch.linalg.cholesky(precision.flip(-2, -1)).flip(-2, -1).mT
     identity = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)

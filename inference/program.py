@@ -34,7 +34,7 @@ def tells_the_story(model: Any) -> bool:
 
 
 @torch.no_grad()
-def run_crowd(model: Any, batch: Batch) -> Tensor:
+def run_crowd(model: Any, batch: Batch, attending: bool = False) -> Tensor:
     """Answers of every participant of a batch to every problem of it.
 
     Parameters
@@ -43,6 +43,8 @@ def run_crowd(model: Any, batch: Batch) -> Tensor:
         Has the program `crowd(batch)`.
     batch
         Problems and people; its meetings and answers are not read.
+    attending
+        NaN where the program's `phi` is 0.
 
     Returns
     -------
@@ -52,7 +54,11 @@ def run_crowd(model: Any, batch: Batch) -> Tensor:
     blocks = []
     for met in everybody_meets_everything(batch):
         with pyro.validation_enabled(False):
-            answers = _site_y(poutine.trace(model.crowd).get_trace(met))["value"]
+            trace = poutine.trace(model.crowd).get_trace(met)
+        answers = _site_y(trace)["value"]
+        if attending:
+            # Codes drawn by a categorical are integers, which have no NaN.
+            answers = answers.to(batch.profile).masked_fill(trace.nodes["phi"]["value"] == 0, torch.nan)
         blocks.append(answers.reshape(met.n_participants, -1, *answers.shape[1:]))
     return torch.cat(blocks)
 

@@ -64,7 +64,11 @@ class JointModel(PyroModule):
     ----------
     n_eps
         Dimension of the participant's noise.
+    selects
+        Whether people take part by what they would answer, so that phi is drawn with the answers.
     """
+
+    selects = False
 
     def __init__(
         self,

@@ -108,5 +108,5 @@ def test_given_probabilities_broadcast_and_are_checked():
 
 
 def test_the_settings_know_two_kinds():
-    with pytest.raises(ModelError, match="participation='maybe': give 'given' or 'learned'"):
+    with pytest.raises(ModelError, match="participation='maybe': give 'given', 'learned' or 'selective'"):
         CrowdLLM(participation="maybe")
