@@ -56,9 +56,9 @@ class Ordered:
         place = ndtr(scores)
         if self.continuous:
             values = np.interp(place, self.ends, np.asarray(self.levels, dtype=float))
-            return np.round(values) if self.whole else values
+            return np.asarray(np.round(values) if self.whole else values)
         codes = np.searchsorted(self.ends / self.ends[-1], place, side="left").clip(max=len(self.levels) - 1)
-        return np.asarray(self.levels)[codes]
+        return np.asarray(np.asarray(self.levels)[codes])
 
 
 @dataclass(frozen=True)

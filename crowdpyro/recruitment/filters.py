@@ -163,7 +163,7 @@ class Filter:
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             pairs = zip(node.ops, sides, sides[1:], strict=False)
-            return np.logical_and.reduce([self._compared(*pair, frame) for pair in pairs])
+            return np.asarray(np.logical_and.reduce([self._compared(*pair, frame) for pair in pairs]))
         column = self._column(node, frame)
         values = pd.Series(column.values[~column.gaps])
         if not values.isin([True, False, "True", "False"]).all():
@@ -181,7 +181,7 @@ class Filter:
             return ~met & ~column.gaps if isinstance(operation, ast.NotIn) else met
         one, other, gaps = self._alike(left, right, frame)
         if isinstance(operation, ast.Eq | ast.NotEq):
-            return ((one == other) if isinstance(operation, ast.Eq) else (one != other)) & ~gaps
+            return np.asarray(((one == other) if isinstance(operation, ast.Eq) else (one != other)) & ~gaps)
         return np.broadcast_to(_ORDERS[type(operation)](one, other), gaps.shape) & ~gaps
 
     def _alike(self, left: ast.expr, right: ast.expr, frame: pd.DataFrame) -> tuple[Any, Any, BoolArray]:
@@ -236,8 +236,9 @@ class Filter:
         gaps = series.isna().to_numpy()
         if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
             return _Column(name, series.to_numpy(dtype=float, na_value=np.nan), gaps, numeric=True)
-        ordered = isinstance(series.dtype, pd.CategoricalDtype) and series.dtype.ordered
-        order = tuple(map(label_text, series.dtype.categories)) if ordered else ()
+        order: tuple[str, ...] = ()
+        if isinstance(series.dtype, pd.CategoricalDtype) and series.dtype.ordered:
+            order = tuple(map(label_text, series.dtype.categories))
         text = series.astype(object).map(label_text).to_numpy(dtype=object)
         return _Column(name, text, gaps, numeric=False, order=order)
 

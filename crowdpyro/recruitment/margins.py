@@ -92,7 +92,8 @@ class Margin:
     def known(self, people: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Whose levels the table names."""
         pairs = zip(self.traits, self.levels, strict=True)
-        return np.logical_and.reduce([trait_codes(people, *pair, f"margin {self.name!r}") >= 0 for pair in pairs])
+        named = [trait_codes(people, *pair, f"margin {self.name!r}") >= 0 for pair in pairs]
+        return np.asarray(np.logical_and.reduce(named))
 
     def _unnamed(self, column: pd.Series, trait: str, levels: Levels, name: str) -> DataError:
         level = level_texts(column).iloc[0]
@@ -290,11 +291,12 @@ def _agree(one: Margin, other: Margin) -> None:
     both = pd.concat([first, second], axis=1, keys=["one", "other"]).fillna(0.0)
     gap = (both["one"] - both["other"]).abs()
     if gap.max() > _TOLERANCE:
-        worst = gap.idxmax()
+        place = int(gap.to_numpy().argmax())
+        worst = both.index[place]
         level = _STAR.join(worst) if isinstance(worst, tuple) else worst
         raise DataError(
             f"margins {one.name!r} and {other.name!r} contradict each other: the share of {_STAR.join(common)} "
-            f"{level!r} is {both.loc[worst, 'one']:.6g} in the one and {both.loc[worst, 'other']:.6g} in the other; "
+            f"{level!r} is {both['one'].iloc[place]:.6g} in the one and {both['other'].iloc[place]:.6g} in the other; "
             "drop one, or correct it."
         )
 

@@ -69,8 +69,8 @@ def _histogram(panel: Axes, report: RecruitmentReport, name: str) -> None:
     """A number of many values, over the middle 98 % of the target."""
     if report.target is None:
         return
-    ends = np.quantile(report.target[name], [0.01, 0.99])
-    bins = np.linspace(*ends, 25) if np.ptp(ends) > 0 else np.array([ends[0] - 0.5, ends[0] + 0.5])
+    low, high = (float(report.target[name].quantile(q)) for q in (0.01, 0.99))
+    bins = [float(edge) for edge in np.linspace(low, high, 25)] if high > low else [low - 0.5, low + 0.5]
     for people, colour, label in ((report.target, _REAL, "wanted"), (report.recruited, _MADE, "recruited")):
         weights = np.full(len(people), 1 / len(people))
         panel.hist(people[name], bins=bins, weights=weights, histtype="step", color=colour, lw=1.4, label=label)
@@ -84,7 +84,7 @@ def _joint(panels: np.ndarray, report: RecruitmentReport) -> None:
     target, recruited, pairs = report.target, report.recruited, report.association
     if target is None or pairs is None:
         return
-    one, other = pairs["target"].idxmax()
+    one, other = (str(level) for level in pairs.index.to_frame().iloc[int(pairs["target"].to_numpy().argmax())])
     tables = [_table(people, target, one, other) for people in (target, recruited)]
     rows = tables[0].index.union(tables[1].index, sort=False)
     columns = tables[0].columns.union(tables[1].columns, sort=False)
@@ -125,4 +125,4 @@ def _grouped(column: pd.Series, like: pd.Series) -> pd.Series:
     cuts = np.unique(np.nanquantile(like.to_numpy(dtype=float), [0.2, 0.4, 0.6, 0.8]))
     edges = [f"to {cuts[0]:.4g}", *(f"to {cut:.4g}" for cut in cuts[1:]), f"above {cuts[-1]:.4g}"]
     codes = np.searchsorted(cuts, column.to_numpy(dtype=float))
-    return pd.Series(pd.Categorical.from_codes(codes, edges, ordered=True))
+    return pd.Series(pd.Categorical([edges[code] for code in codes], edges, ordered=True))

@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 # n times a share that was divided by a sum is whole only so far.
 _WHOLE = 1e-6
 # Any solution near the best one is a fair draw.
-_SOLVER = {"time_limit": 120.0, "mip_rel_gap": 0.01}
+_SOLVER: Any = {"time_limit": 120.0, "mip_rel_gap": 0.01}
 
 
 def rounded(
@@ -76,13 +76,13 @@ def rounded(
     free: Any = sums[:, loose]
     rules = [LinearConstraint(free, least, most), LinearConstraint(np.ones((1, int(loose.sum()))), left, left)]
     # Of more than two margins, the neighbours of x may not do: a cell may then take a few more.
-    whole = np.ones(len(gain))
+    whole = np.ones(len(gain), dtype=np.int64)
     for most_up in (1, 4):
         found = milp(-gain, constraints=rules, integrality=whole, bounds=Bounds(0, most_up), options=_SOLVER)
         if found.x is not None:
-            counts = low.copy()
-            counts[loose] += np.round(found.x)
-            return counts.astype(np.int64)
+            counts = low.astype(np.int64)
+            counts[loose] += np.round(found.x).astype(np.int64)
+            return counts
     names = ", ".join(repr(margin.name) for margin in margins)
     raise DataError(
         f"n={n}: no {n} people meet the quotas of {names} exactly; ask for more people or for fewer traits."
@@ -105,7 +105,8 @@ def quota_rows(
     """
     cells, place = np.unique(codes, axis=0, return_inverse=True)
     place = place.ravel()
-    counts = rounded(cells, np.bincount(place, shares, minlength=len(cells)), margins, n, rng)
+    mass = np.bincount(place, shares, minlength=len(cells)).astype(float)
+    counts = rounded(cells, mass, margins, n, rng)
     members = np.split(np.argsort(place, kind="stable"), np.bincount(place).cumsum()[:-1])
     chosen = []
     for cell in np.flatnonzero(counts):

@@ -49,7 +49,7 @@ def raked(codes: list[Codes], margins: list[Margin], base: FloatArray) -> FloatA
     table = np.stack(codes, axis=1)
     cells, place = np.unique(table, axis=0, return_inverse=True)
     place = place.ravel()
-    mass = np.bincount(place, base, minlength=len(cells))
+    mass: FloatArray = np.bincount(place, base, minlength=len(cells)).astype(float)
     targets = [margin.shares.ravel() for margin in margins]
     for column, margin in enumerate(margins):
         _somebody(cells[:, column], mass, margin)
@@ -121,7 +121,7 @@ def _shortfall(
     matrix: Any = hstack([sums, slack, -slack], format="csr")
     cost = np.concatenate([np.zeros(n_cells), np.ones(2 * rows)])
     found = linprog(cost, A_eq=matrix, b_eq=wanted, method="highs")
-    if not found.success or found.fun is None:
+    if not found.success or found.fun is None or found.x is None:
         raise DataError(f"margins: the programme that compares them has no solution ({found.message}).")
     achieved = sums @ found.x[:n_cells]
     worst = int(np.abs(achieved - wanted).argmax())
@@ -148,7 +148,7 @@ def _possible(cells: Codes, targets: list[FloatArray], held: npt.NDArray[np.bool
         cost, A_eq=equal, b_eq=np.zeros(len(wanted)), A_ub=below, b_ub=np.zeros(n_cells), bounds=bounds, method="highs"
     )
     possible = held.copy()
-    if found.success:
+    if found.x is not None:
         possible[held] = found.x[n_cells : 2 * n_cells] > 0.5
     return possible
 

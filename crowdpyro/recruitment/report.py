@@ -56,7 +56,7 @@ class RecruitmentReport:
     def __repr__(self) -> str:
         told = f"{len(self.recruited)} people, {self.margins['trait'].nunique()} margins"
         if len(self.margins):
-            worst = self.margins.loc[self.margins["difference"].abs().idxmax()]
+            worst = self.margins.iloc[int(self.margins["difference"].abs().to_numpy().argmax())]
             off = f"{worst['achieved']:.4g} for {worst['wanted']:.4g}"
             told += f", furthest off {worst['trait']} {worst['level']} {off}"
         return f"<RecruitmentReport: {told}{'' if self.distance is None else f'; {self.distance!r}'}>"
