@@ -29,6 +29,10 @@ _ALIASES = {"problem": "task", "participant": "worker", "response": "label"}
 
 def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
     """The frame with crowd-kit's names of these keys replaced where ours are absent; a repeated column raises."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(
+            f"table {name!r} is of type {type(frame).__name__}; give a pandas DataFrame (of a file: pandas.read_csv)."
+        )
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise DataError(f"table {name!r}: column {repeated[0]!r} stands there twice or more; keep one.")

@@ -166,14 +166,18 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
     values = column.to_numpy()
     if values.dtype.kind in "iu":
         low, high = int(values.min()), int(values.max())
-        if high - low < 4 * len(values) + 1024:
-            place = np.subtract(values, low, out=np.empty(len(values), CODE), casting="unsafe")
+        if high - low < 4 * len(values) + 1024 and high < 2**63:
+            # In eight bytes, a buffer at a time: a difference of small integers may lie outside of their own type.
+            place = np.subtract(values, low, out=np.empty(len(values), CODE), dtype=np.int64, casting="unsafe")
             seen = np.zeros(high - low + 1, dtype=bool)
             seen[place] = True
             order = np.cumsum(seen, dtype=CODE)
             order -= 1
             return order.take(place, out=place, mode="clip"), pd.Index(np.flatnonzero(seen) + low)
-    codes, uniques = pd.factorize(column)
+    try:
+        codes, uniques = pd.factorize(column)
+    except TypeError as error:  # a list is not hashable
+        raise DataError(f"column {column.name!r} holds cells of {error}; give text or numbers.") from None
     index = pd.Index(uniques)
     if index.dtype == object:
         index = index.infer_objects()
@@ -218,6 +222,10 @@ def _told(golden: pd.Series | pd.DataFrame | Mapping[Any, Any]) -> pd.Series:
             frame = renamed(frame, ("response",), "golden").rename(columns={"response": "truth"})
         require_columns(frame, ("problem", "truth"), "golden")
         golden = frame.set_index("problem")["truth"]
+    if not isinstance(golden, pd.Series | Mapping):
+        raise DataError(
+            f"golden is of type {type(golden).__name__}; give truths by problem: a mapping, a Series or a DataFrame."
+        )
     truth = pd.Series(golden).dropna()
     if truth.index.has_duplicates:
         twice = truth.index[truth.index.duplicated()]
@@ -246,7 +254,9 @@ def _history(
     frame = renamed(history, ("participant", "truth", "response"), "history")
     require_columns(frame, ("participant", "truth", "response"), "history")
     frame = frame.dropna(subset=["participant", "truth", "response"])
-    count = frame["count"].to_numpy(dtype=np.float64) if "count" in frame else np.ones(len(frame))
+    count = np.ones(len(frame))
+    if "count" in frame:
+        count = pd.to_numeric(frame["count"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     if not (np.isfinite(count).all() and (count >= 0).all()):
         raise DataError("column 'count' of history holds a number below 0 or none; give how often, 0 or more.")
     person = participants.get_indexer(pd.Index(frame["participant"]))

@@ -7,6 +7,7 @@ Anyone with a long table of labels can ask; nothing here needs a crowd or an LLM
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,7 +107,11 @@ def aggregate(
             f"column 'response' of labels holds one label, {table.classes[0]!r}, and inference={inference!r} has "
             "nothing to learn from it; give a scale that lists all labels, or inference='map'."
         )
-    return Aggregation(table, _fit(inference, seed)(model, table.labels, **options), name, inference, model, seed)
+    fit = _fit(model, inference)
+    _check_options(fit, options, f"inference={inference!r} of method={name!r}")
+    if inference != "map":
+        options["seed"] = seed
+    return Aggregation(table, fit(model, table.labels, **options), name, inference, model, seed)
 
 
 def _model(method: str | AnnotationModel) -> AnnotationModel:
@@ -117,7 +122,7 @@ def _model(method: str | AnnotationModel) -> AnnotationModel:
     if isinstance(method, AnnotationModel):
         return method
     if method not in _CLASSES:
-        raise DataError(f"method={method!r}: give {', '.join(METHODS)}, or a model.")
+        raise DataError(f"method={method!r}: give {', '.join(METHODS)}, or an instance of a model.")
     model: AnnotationModel = getattr(annotation, _CLASSES[method])()
     return model
 
@@ -134,18 +139,30 @@ def _check_order(name: str, model: AnnotationModel, table: LabelTable, scale: Sc
         )
 
 
-def _fit(inference: Inference, seed: int) -> Callable[..., Any]:
+def _fit(model: AnnotationModel, inference: Inference) -> Callable[..., Any]:
     """What fits a model to labels."""
-    from functools import partial
-
     if inference == "map":
-        from ..inference.annotation.point import point_estimate
+        from ..inference.annotation.point import kernel
 
-        return point_estimate
+        return kernel(model)
     if inference == "svi":
         from ..inference.annotation.svi import fit_svi
 
-        return partial(fit_svi, seed=seed)
+        return fit_svi
     from ..inference.annotation.nuts import sample_annotation
 
-    return partial(sample_annotation, seed=seed)
+    return sample_annotation
+
+
+def _check_options(fit: Callable[..., Any], options: Mapping[str, Any], name: str) -> None:
+    """Raise `DataError` naming an option that a fit does not take."""
+    known = dict(inspect.signature(fit).parameters)
+    if known.pop("options", None):  # those of Pyro's sampler
+        from pyro.infer import NUTS
+
+        known |= inspect.signature(NUTS).parameters
+    own = ("model", "labels", "seed", "potential_fn", "init_strategy", "max_plate_nesting")
+    names = [each for each in known if each not in own]
+    for each in options:
+        if each not in names:
+            raise DataError(f"{name} takes no option {each!r}; give one of {', '.join(names)}.")

@@ -26,7 +26,7 @@ from ...models.annotation.base import excluded
 from ...models.annotation.hierarchical_dawid_skene import HierarchicalDawidSkene
 from ...models.annotation.labels import Labels
 from ...models.errors import ModelError
-from .em import earlier, prevalence_step
+from .em import check_stop, earlier, prevalence_step
 from .posterior import AnnotationFit
 from .votes import FloatArray, Votes, normalised
 
@@ -69,8 +69,7 @@ def fit_hierarchical(
     """
     if model.shape < 1:
         raise ModelError(f"shape={model.shape}: a gamma density of that shape has no mode inside; give at least 1.")
-    if n_iter < 0:
-        raise ModelError(f"n_iter={n_iter}: give 0 or more.")
+    check_stop(n_iter, tol)
     votes, rate = Votes(labels, dtype), model.rate(labels).numpy().T
     told = earlier(labels, np.dtype(np.float64))
     barred = None if labels.known is None else excluded(labels).numpy()

@@ -73,8 +73,7 @@ def maximise(
         The truth given the last parameters, which `n_iter` M-steps after the first have made; `log_likelihood` has one
         value more than that.
     """
-    if n_iter < 0 or n_iter != int(n_iter):
-        raise ModelError(f"n_iter={n_iter}: give a whole number, 0 or more.")
+    check_stop(n_iter, tol)
     truth = votes.shares()
     history: list[float] = []
     converged = False
@@ -91,6 +90,14 @@ def maximise(
             break
     params = {name: torch.as_tensor(value).double().contiguous() for name, value in step.params.items()}
     return AnnotationFit(torch.as_tensor(truth).double(), params, tuple(history), len(history) - 1, converged)
+
+
+def check_stop(n_iter: int, tol: float, least: int = 0) -> None:
+    """Raise `ModelError` unless these say when to stop."""
+    if not isinstance(n_iter, int | np.integer) or n_iter < least:
+        raise ModelError(f"n_iter={n_iter!r}: give a whole number, {least} or more.")
+    if not isinstance(tol, float | int | np.number) or np.isnan(tol):
+        raise ModelError(f"tol={tol!r}: give a number.")
 
 
 def prevalence_step(model: AnnotationModel, n_items: FloatArray) -> tuple[FloatArray, float]:

@@ -18,7 +18,7 @@ from scipy.special import log_softmax
 
 from ...models.annotation.glad import Glad
 from ...models.annotation.labels import UNKNOWN, Labels
-from .em import earlier, log_dirichlet_constant, mode_counts
+from .em import check_stop, earlier, log_dirichlet_constant, mode_counts
 from .posterior import AnnotationFit
 from .votes import normalised
 
@@ -135,6 +135,7 @@ def fit_glad(model: Glad, labels: Labels, *, n_iter: int = 1000, tol: float = 1e
     ModelError
         For a concentration of prevalence below 1, which has no mode.
     """
+    check_stop(n_iter, tol)
     joint = Joint(model, labels)
     start = joint.start()
     first, _ = joint(start)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...models.annotation.base import AnnotationModel, Params
 from ...models.annotation.labels import Labels
-from ...models.errors import ModelError
+from .em import check_stop
 from .posterior import AnnotationFit
 from .unconstrained import Unconstrained
 from .votes import FloatArray, Votes
@@ -46,8 +46,7 @@ def posterior_mode(model: AnnotationModel, labels: Labels, *, n_iter: int = 2000
     AnnotationFit
         `log_likelihood` is the log joint density after each iteration.
     """
-    if n_iter < 1:
-        raise ModelError(f"n_iter={n_iter}: give at least 1.")
+    check_stop(n_iter, tol, least=1)
     sites, votes = Unconstrained.of(model, labels), Votes(labels)
     start = sites.vector({name: prior.mean for name, prior in sites.priors.items()})
     if type(model).log_table is AnnotationModel.log_table:

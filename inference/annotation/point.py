@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...models.annotation.base import AnnotationModel
@@ -18,7 +19,7 @@ from .glad_map import fit_glad
 from .mode import posterior_mode
 from .posterior import AnnotationFit
 
-_KERNELS: dict[type[AnnotationModel], Any] = {
+_KERNELS: dict[type[AnnotationModel], Callable[..., AnnotationFit]] = {
     DawidSkene: fit_dawid_skene,
     Glad: fit_glad,
     HierarchicalDawidSkene: fit_hierarchical,
@@ -39,4 +40,9 @@ def point_estimate(model: AnnotationModel, labels: Labels, **options: Any) -> An
     options
         Of the kernel: `n_iter` and `tol`.
     """
-    return _KERNELS.get(type(model), posterior_mode)(model, labels, **options)
+    return kernel(model)(model, labels, **options)
+
+
+def kernel(model: AnnotationModel) -> Callable[..., AnnotationFit]:
+    """What `point_estimate` calls."""
+    return _KERNELS.get(type(model), posterior_mode)

@@ -65,6 +65,8 @@ def fit_svi(
         raise ModelError(
             f"num_steps={num_steps}, num_samples={num_samples}, num_particles={num_particles}: give at least 1, 2, 1."
         )
+    if not 0 < lr < math.inf:
+        raise ModelError(f"lr={lr!r}: give a positive number.")
     inside = Unconstrained.of(model, labels).inside(point_estimate(model, labels).params)
     start = init_to_value(values=inside)
     # The guide's parameters are its own: Pyro's global store would hand a second fit those of the first.

@@ -167,6 +167,16 @@ def test_history_teaches_whom_to_trust():
         assert "1 rows of history of people without a label left out" in found.report
 
 
+@pytest.mark.parametrize(
+    ("first", "dtype"), [(-128, "int8"), (250, "uint8"), (-9, "int64"), (2**63, "uint64"), (2**63 - 9, "uint64")]
+)
+def test_ids_are_kept_whatever_their_type(first, dtype):
+    ids = np.array([first, first + 1, first + 5 if dtype != "int8" else 127], dtype=dtype)
+    frame = pd.DataFrame({"task": ids.repeat(2), "worker": [*"abcabc"], "label": [1, 1, 2, 2, 1, 1]})
+    for method in ("majority", "dawid_skene"):
+        assert cp.aggregate(frame, method).labels.to_dict() == dict(zip(ids.tolist(), [1, 2, 1], strict=True))
+
+
 def test_a_scale_names_labels_that_nobody_gave():
     frame = pd.DataFrame({"task": [1, 1, 2], "worker": [*"aba"], "label": [1, 2, 2]})
     found = cp.aggregate(frame, "dawid_skene", scale=cp.Ordinal.range(1, 4), golden={1: 4})
@@ -187,6 +197,18 @@ BAD = [
     ({"inference": "mcmc"}, "inference='mcmc': give 'map', 'svi' or 'nuts'"),
     ({"method": "majority", "inference": "svi"}, "counts votes"),
     ({"method": "majority", "n_iter": 3}, "counts votes"),
+    ({"n_iters": 3}, "no option 'n_iters'; give one of n_iter, tol"),
+    ({"inference": "nuts", "n_draws": 3}, "no option 'n_draws'; give one of num_samples.*target_accept_prob"),
+    ({"n_iter": "3"}, "n_iter='3'"),
+    ({"tol": float("nan")}, "tol=nan"),
+    ({"inference": "svi", "lr": -1.0}, "lr=-1.0"),
+    ({"frame": "labels.csv"}, "table 'labels' is of type str; give a pandas DataFrame"),
+    ({"frame": pd.DataFrame({"task": [1], "worker": [1], "label": [["a"]]})}, "'response' holds cells of unhashable"),
+    ({"golden": ["cat"]}, "golden is of type list"),
+    (
+        {"history": pd.DataFrame({"worker": [1], "truth": ["cat"], "label": ["cat"], "count": ["x"]})},
+        "column 'count' of history",
+    ),
     ({"method": "cut_normal_ratings"}, "order of the labels"),
     ({"golden": {1: "cow"}}, "golden truth: 'cow'.*nobody gave.*scale"),
     ({"golden": {"one": "cat"}}, "golden: none of its 1 problems"),
