@@ -56,11 +56,12 @@ def offensiveness(
 def weights(
     resamples: Annotated[int, typer.Option(min=1, help="Biased samples, seeds 0, 1, ...: two fits each.")] = 20,
     people: Annotated[int, typer.Option(min=50, help="People in a sample.")] = 1000,
+    over: Annotated[str, typer.Option(help="Who is asked three times as often: women, young or both.")] = "both",
     references: Annotated[Path | None, typer.Option(help="An LLM's answers to the items, as the demo writes.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for weights.csv.")] = Path("study-out"),
+    out: Annotated[Path, typer.Option(help="Folder for weights_OVER.csv.")] = Path("study-out"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core when not given.")] = None,
 ) -> None:
-    """Survey weights on a sample in which women and the young are over-represented three to one."""
+    """Survey weights on samples in which women and the young are over-represented three to one."""
     from ..datasets import load_personality
     from ..references import References
     from ..studies.display import print_table, wide_console
@@ -69,10 +70,18 @@ def weights(
     console = wide_console()
     llm = None if references is None else References.read(references, scale=load_personality().scale)
     with console.status("reading") as status:
-        methods, items = run(resamples, people, out, llm, jobs=jobs, report=status.update)
+        methods, items = run(
+            resamples,
+            people,
+            over,  # type: ignore[arg-type]
+            out,
+            llm,
+            jobs=jobs,
+            report=status.update,
+        )
     print_table(methods, console, f"Against the population's answers: means of {resamples} samples of {people:,}")
     print_table(items, console, "Mean absolute error of each item's mean answer")
-    console.print(f"wrote {out / 'weights.csv'}")
+    console.print(f"wrote {out / f'weights_{over}.csv'}")
 
 
 @app.command()

@@ -1,11 +1,11 @@
 """What survey weights mend: people drawn with unequal chances, whose population is known.
 
-The population is everybody of the 25-item survey who gave gender and age. Samples over-represent women and the young
-(below the median age) three to one each, so that a young woman is nine times as likely to be asked as an older man;
-the weight is 1 / chance. A crowd is fitted to each sample with its weights and without, and compared with the
-population's answers: histograms by W1, the items' means by their error. Where groups differ by less, a weight buys
-less bias than it costs in variance (design effect 1.7), so that items whose group means differ by .3 or more stand
-apart.
+The population is everybody of the 25-item survey who gave gender and age. Samples over-represent women, the young
+(below the median age) or both three to one; of both, a young woman is nine times as likely to be asked as an older man.
+The weight is 1 / chance. A crowd is fitted to each sample with its weights and without, and compared with the
+population's answers: histograms by W1, the items' means by their error. Where groups hardly differ, a weight buys less
+bias than it costs in variance (design effect 1.3, of both 1.7), so that items whose group means differ by .3 or more
+stand apart; and of both, the two biases of an item may cancel, which the column `bias` shows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,30 +36,43 @@ from .scoring import ordinal
 
 FloatArray = npt.NDArray[np.float64]
 
+Over: TypeAlias = Literal["both", "women", "young"]
+GROUPS: dict[str, list[str]] = {"both": ["woman", "young"], "women": ["woman"], "young": ["young"]}
 RATIO, LARGE = 3.0, 0.3
 N_SAMPLE, N_PEOPLE = 1000, 2048
 # Of 1,000 people, 40 epochs score as 150 do (W1 .054 and .055), in half the time.
 TRAINING = {"epochs": 40, "batch_size": 100}
 
 
-def population() -> tuple[CrowdData, pd.DataFrame]:
-    """People whose gender and age are known, and which of two groups of each they are in, True the more asked one."""
+def population(over: Over = "both") -> tuple[CrowdData, pd.DataFrame]:
+    """People whose gender and age are known, and whether they are in the groups that are asked more often."""
+    if over not in GROUPS:
+        raise DataError(f"over={over!r}: give one of {', '.join(GROUPS)}.")
     data = load_personality()
     people = data.participants
     known = people["gender"].isin(["man", "woman"])
     data = data.select(participants=people.index[known])
     people = data.participants
-    return data, pd.DataFrame({"woman": people["gender"] == "woman", "young": people["age"] < people["age"].median()})
+    groups = pd.DataFrame({"woman": people["gender"] == "woman", "young": people["age"] < people["age"].median()})
+    return data, groups[GROUPS[over]]
 
 
 def differing(data: CrowdData, groups: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Items whose means differ by .3 or more between the two genders or ages."""
+    """Items whose means differ by .3 or more between people inside and outside of one of the groups."""
     values = Crowd.from_data(data).values()
     gaps = [
         np.abs(np.nanmean(values[inside], axis=0) - np.nanmean(values[~inside], axis=0))
         for inside in (groups[name].to_numpy() for name in groups)
     ]
     return np.asarray(np.max(gaps, axis=0) >= LARGE)
+
+
+def bias(data: CrowdData, groups: pd.DataFrame) -> FloatArray:
+    """What unequal chances alone make of each item's mean."""
+    values, chance = Crowd.from_data(data).values(), RATIO ** groups.sum(axis=1).to_numpy(dtype=float)
+    there = ~np.isnan(values)
+    unequal = chance @ np.where(there, values, 0.0) / (chance @ there)
+    return np.asarray(unequal - np.nanmean(values, axis=0))
 
 
 def biased_sample(data: CrowdData, groups: pd.DataFrame, n: int, seed: int) -> CrowdData:
@@ -112,6 +125,7 @@ def one_resample(
 def run(
     resamples: int = 20,
     n: int = N_SAMPLE,
+    over: Over = "both",
     out: Path | None = None,
     references: References | None = None,
     *,
@@ -126,8 +140,10 @@ def run(
         Seeds 0 to resamples - 1; two fits each.
     n
         People in a sample.
+    over
+        Who is asked three times as often: `women`, the `young`, or `both`.
     out
-        Folder for `weights.csv`; None writes nothing.
+        Folder for `weights_OVER.csv`; None writes nothing.
     references
         An LLM's answers to the items; fitted without an LLM when None.
     jobs
@@ -139,9 +155,10 @@ def run(
     -------
     tuple of DataFrame
         Methods: `w1`, `mae` of the items' means, and `mae` and `items won` against the unweighted crowd or histograms
-        among the items that differ, means over resamples. Items: mean absolute error of each item's mean by method.
+        among the items that differ, means over resamples. Items: mean absolute error of each item's mean by method, and
+        the bias of a plain mean under these chances.
     """
-    data, groups = population()
+    data, groups = population(over)
     jobs = min(os.cpu_count() or 1, 4) if jobs is None else jobs
     frames: list[pd.DataFrame] = []
     tasks = Parallel(n_jobs=min(jobs, resamples), return_as="generator")(
@@ -152,9 +169,10 @@ def run(
         report(f"resample {len(frames)} of {resamples} done")
     rows = pd.concat(frames, ignore_index=True)
     if out is not None:
-        write_whole(out / "weights.csv", lambda file: rows.to_csv(file, index=False))
+        write_whole(out / f"weights_{over}.csv", lambda file: rows.to_csv(file, index=False))
     large = data.problems.index[differing(data, groups)]
-    return summarised(rows, large)
+    methods, items = summarised(rows, large)
+    return methods, items.assign(bias=bias(data, groups))
 
 
 def summarised(rows: pd.DataFrame, large: pd.Index) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -159,13 +159,17 @@ def test_biased_samples_of_the_study_are_drawn_three_to_one_and_weighted_back(mo
     with pytest.raises(DataError, match="n=300: some would be drawn for certain"):
         study.biased_sample(data, groups, 300, 0)
     monkeypatch.setattr(study, "TRAINING", {"epochs": 2, "margin_steps": 2})
-    methods, items = study.run(2, 80, tmp_path, jobs=1)
+    methods, items = study.run(2, 80, "both", tmp_path, jobs=1)
     truth = Crowd.from_data(data).aggregate("mean")
-    rows = pd.read_csv(tmp_path / "weights.csv")
+    rows = pd.read_csv(tmp_path / "weights_both.csv")
     sample = study.biased_sample(data, groups, 80, 1)
     own = Crowd.from_data(sample).aggregate("mean")
     error = rows[(rows["method"] == "histograms, weighted") & (rows["seed"] == 1)].set_index("item")["error"]
     np.testing.assert_allclose(error, own - truth, atol=1e-9)
+    plain = chance @ (data.matrix() + 1) / chance.sum() - truth
+    np.testing.assert_allclose(items["bias"], plain, atol=1e-9)
+    with pytest.raises(DataError, match="over='old': give one of both, women, young"):
+        study.run(1, 80, "old")
     assert items["differs"].tolist() == [True, True, False, False]
     assert methods.loc["histograms, unweighted", "differing items won"] == 0
     assert len(methods) == 5
