@@ -6,8 +6,6 @@ are then squared Euclidean norms, and variances traces of covariances.
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 import numpy.typing as npt
 
@@ -87,9 +85,9 @@ def alike(**given: FloatArray) -> tuple[FloatArray, ...]:
         raise DataError(f"shapes do not fit: {shapes}; give numbers, or one for each problem.") from None
 
 
-def chance(given: float, name: str) -> float:
+def chance(given: object, name: str) -> float:
     """A number strictly between 0 and 1."""
-    if not isinstance(given, Real) or not 0.0 < given < 1.0:
+    if not isinstance(given, float | int | np.floating) or not 0.0 < given < 1.0:
         raise DataError(f"{name}={given!r}: give a chance in (0, 1), such as 0.05.")
     return float(given)
 

@@ -117,7 +117,7 @@ def _answers(given: npt.ArrayLike, name: str, missing: Missing) -> tuple[FloatAr
     """Numbers with an axis of people, and which of them are there, `(n, B)`; None for all."""
     # Finite floats, the usual case, are told by one sum.
     finite = isinstance(given, np.ndarray) and given.dtype == np.float64 and _finite(given)
-    found: FloatArray = given if finite else numbers(given, name, gaps=True)
+    found: FloatArray = np.asarray(given, dtype=float) if finite else numbers(given, name, gaps=True)
     if found.ndim == 0:
         raise DataError(f"{name} is the single number {float(found)}; give one answer a person.")
     if not found.size:

@@ -67,7 +67,7 @@ def prediction_powered_mean(
     options = Options.checked("rectified", "two-sided", alpha, None, ddof, "normal")
     if bound not in ("normal", "hoeffding", "empirical_bernstein"):
         raise DataError(f"bound={bound!r}: give 'normal', 'hoeffding' or 'empirical_bernstein'.")
-    if gamma is not None and gamma != "auto" and (isinstance(gamma, str) or not 0 < gamma < alpha):
+    if gamma not in (None, "auto") and not (isinstance(gamma, float | np.floating) and 0 < gamma < alpha):
         raise DataError(f"gamma={gamma!r}: give a part of alpha={alpha}, in (0, {alpha}), or 'auto'.")
     pair = Paired.of(y, twin_y, crowd, missing=missing, labels=labels)
     virtual = pair.virtual
