@@ -19,11 +19,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
 demo: $(VENV)/.installed
 	$(BIN)/crowdpyro demo --out $(OUT)
 
+# One process a core; a file stays in one process, with what it fitted or loaded once.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 # llama-cpp-python is compiled for several minutes; the server runs on its own beside the tests that ask it.
 $(VENV)-server/.installed:
