@@ -10,6 +10,7 @@ from . import (
     metrics,
     models,
     plots,
+    recruitment,
     replay,
     theory,
 )
