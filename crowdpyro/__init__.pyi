@@ -77,6 +77,7 @@ __all__ = [
     "parse_scale",
     "plots",
     "poststratify",
+    "recruitment",
     "replay",
     "sensitivity",
     "theory",
