@@ -75,7 +75,10 @@ class Aggregation:
 
     @property
     def log_likelihood(self) -> FloatArray:
-        """Log joint density of labels and parameters, truth summed out, after each iteration or at each draw, nats."""
+        """Log joint density of labels and parameters, truth summed out, after each iteration or at each draw, nats.
+
+        Of `svi` and of `hierarchical_dawid_skene` a lower bound, which may fall.
+        """
         return np.asarray(self.fit.log_likelihood)
 
     @property
@@ -134,7 +137,7 @@ class Aggregation:
 
         n_labels = self.participants["n_labels"].to_numpy()
         order = np.argsort(-n_labels, kind="stable")[:8]
-        names = [f"{self.table.participants[w]} ({n_labels[w]:,} labels)" for w in order]
+        names = [f"{self.table.participants[w]} ({n_labels[w]:,} label{'s' * (n_labels[w] > 1)})" for w in order]
         average = np.average(self.confusion, axis=0, weights=n_labels)
         return confusion_matrices(
             np.concatenate([average[None], self.confusion[order]]),

@@ -87,12 +87,18 @@ class LabelTable:
         levels = found
         if scale is not None:
             levels = _levels(scale)
-            label = _translated(found, levels, scale, "response")[label]
+            try:
+                code = _translated(found, levels, scale, "response")
+            except DataError:  # each label was looked at once: the column knows in which rows it stands
+                rows = frame.index[given]
+                code = _translated(pd.Index(frame["response"][given]), levels, scale, "response", rows)
+            label = code[label]
         known = earlier = None
         if golden is not None:
             truth = _told(golden)
             place = _placed(truth, problems, notes)
-            code = _translated(pd.Index(truth[place >= 0]), levels, scale, "golden truth")
+            truth = truth[place >= 0]
+            code = _translated(pd.Index(truth), levels, scale, "golden truth", truth.index)
             known = np.full(len(problems), _UNKNOWN, np.int64)
             known[place[place >= 0]] = code
         if history is not None:
@@ -199,10 +205,12 @@ def _levels(scale: Scale) -> pd.Index:
     return pd.Index([int(level) for level in scale.levels] if whole else list(scale.levels))
 
 
-def _translated(given: pd.Index, levels: pd.Index, scale: Scale | None, name: str) -> IntArray:
+def _translated(
+    given: pd.Index, levels: pd.Index, scale: Scale | None, name: str, rows: pd.Index | None = None
+) -> IntArray:
     """Codes of labels; raises `DataError` naming the first that is not on the scale or, without one, in the table."""
     if scale is not None:
-        return scale.encode(given.to_numpy(dtype=object), name).astype(CODE)
+        return scale.encode(given.to_numpy(dtype=object), name, rows).astype(CODE)
     code = levels.get_indexer(given)
     if (code < 0).any():
         unknown = given[code < 0]
@@ -264,7 +272,7 @@ def _history(
         notes.append(f"{int((person < 0).sum())} rows of history of people without a label left out")
     there = person >= 0
     truth, label = (
-        _translated(pd.Index(frame.loc[there, name]), levels, scale, f"{name} of history")
+        _translated(pd.Index(frame.loc[there, name]), levels, scale, f"{name} of history", frame.index[there])
         for name in ("truth", "response")
     )
     counts = np.zeros((len(participants), len(levels), len(levels)))

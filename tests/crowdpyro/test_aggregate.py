@@ -182,8 +182,8 @@ def test_a_scale_names_labels_that_nobody_gave():
     found = cp.aggregate(frame, "dawid_skene", scale=cp.Ordinal.range(1, 4), golden={1: 4})
     assert found.posterior.columns.to_list() == [1, 2, 3, 4]
     assert found.labels[1] == 4
-    with pytest.raises(cp.DataError, match="response"):
-        cp.aggregate(frame, "majority", scale=cp.Ordinal.range(2, 4))
+    with pytest.raises(cp.DataError, match=r"'response': answer 1 \(row 7, 1 such"):
+        cp.aggregate(frame.set_index(pd.Index([7, 8, 9])), "majority", scale=cp.Ordinal.range(2, 4))
 
 
 BAD = [
