@@ -104,7 +104,7 @@ def report(
     crowd
         Drawn answers.
     humans
-        Other people than those it was made from, best.
+        Other people than those it was made from, best. Survey weights count in histograms and correlations.
     scales
         Items of every scale, `{"openness": ["O1", ...]}`, or a series of scale names indexed by problem, such as
         `data.problems["trait"]`; None for one scale of all problems.
@@ -145,7 +145,11 @@ def report(
     traits = {"humans": _traits(people).iloc[answered[0]], "crowd": _traits(crowd).iloc[answered[1]]}
     items = _items(scales, problems)
     summary: dict[str, tuple[float, float, float]] = {}
-    pairs = _pairs(matrices, problems)
+    weighing = {
+        side: None if each.weights is None else each.weights[rows]
+        for side, each, rows in zip(matrices, (people, crowd), answered, strict=True)
+    }
+    pairs = _pairs(matrices, problems, weighing)
     half = _half(matrices["humans"], rng)
     summary["correlation error"] = (0.0, _rmse(pairs["humans"], pairs["crowd"]), half)
     if isinstance(crowd.scale, Ordinal):
@@ -273,9 +277,11 @@ def _traits(crowd: Crowd) -> pd.DataFrame:
     return pd.DataFrame(columns, index=range(crowd.n_participants))
 
 
-def _pairs(matrices: Mapping[str, FloatArray], problems: list[object]) -> pd.DataFrame:
+def _pairs(
+    matrices: Mapping[str, FloatArray], problems: list[object], weighing: Mapping[str, FloatArray | None]
+) -> pd.DataFrame:
     upper = np.triu_indices(len(problems), 1)
-    found = {side: correlations(each, _PAIRS)[upper] for side, each in matrices.items()}
+    found = {side: correlations(each, _PAIRS, weighing[side])[upper] for side, each in matrices.items()}
     names = [[problems[k] for k in axis] for axis in upper]
     return pd.DataFrame(found, index=pd.MultiIndex.from_arrays(names, names=["problem", "other"]))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import Crowd, CrowdData, CrowdLLM, DataError, Ordinal, cli
+from crowdpyro import Crowd, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal, cli
 from crowdpyro.runs.intervals import interval_files
 from crowdpyro.studies import weights as study
 from crowdpyro.theory import crowd_interval
@@ -158,7 +158,7 @@ def test_biased_samples_of_the_study_are_drawn_three_to_one_and_weighted_back(mo
     np.testing.assert_allclose(sample.design.table["weight"], chance.sum() / 80 / chance[sample.participants.index])
     with pytest.raises(DataError, match="n=300: some would be drawn for certain"):
         study.biased_sample(data, groups, 300, 0)
-    monkeypatch.setattr(study, "TRAINING", {"epochs": 2, "margin_steps": 2})
+    monkeypatch.setattr(study, "TRAINING", FitConfig(epochs=2, margin_steps=2))
     methods, items = study.run(2, 80, "both", tmp_path, jobs=1)
     truth = Crowd.from_data(data).aggregate("mean")
     rows = pd.read_csv(tmp_path / "weights_both.csv")
