@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..data import renamed
 from ..errors import DataError
+from ..long_frames import renamed
 from ..models.scales import Categorical, Ordinal, Scale
 from ..tables import id_hint, require_columns, require_rows, row_of, shown
 

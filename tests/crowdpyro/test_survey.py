@@ -185,6 +185,17 @@ def test_people_are_resampled_by_weight():
         baselines.resample_people(np.arange(3.0)[:, None], 2, weights=[1, -1, 1])
 
 
+def test_individuation_compares_weighted_histograms_and_correlations():
+    weighted, plain = data(table(weight=WEIGHT), n_problems=4), data(n_problems=4)
+    found = individuation.report(Crowd.from_data(plain), weighted)
+    humans = Crowd.from_data(weighted)
+    upper = np.triu_indices(4, 1)
+    np.testing.assert_allclose(found.pairs["humans"], humans.correlation().to_numpy()[upper])
+    np.testing.assert_allclose(found.pairs["crowd"], Crowd.from_data(plain).correlation().to_numpy()[upper])
+    w1 = metrics.wasserstein1(Crowd.from_data(plain).shares(), humans.shares(), plain.scale.values)
+    assert found.summary.loc["W1 of answers", "crowd"] == pytest.approx(w1)
+
+
 def test_a_weighted_crowd_goes_through_its_files(tmp_path):
     crowd = Crowd.from_data(data(table(weight=WEIGHT)))
     again = Crowd.open(crowd.to_netcdf(tmp_path / "crowd.nc"))
