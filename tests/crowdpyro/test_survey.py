@@ -17,6 +17,8 @@ from crowdpyro import (
     ModelError,
     Ordinal,
     baselines,
+    individuation,
+    metrics,
     parse_scale,
     replay,
 )
