@@ -138,8 +138,8 @@ class LearnedProfiles:
             Equal seeds give equal people.
         balanced
             Of many more draws, n are kept that have every trait's levels as often as the many, to less than one
-            person: a small crowd without the noise of its own sampling. POPQUORN's half of 131 people is .63 from the
-            other half in W1, 131 independent draws .73 (as far as a bootstrap of the half), balanced ones .67.
+            person: a small crowd without the noise of its own sampling. A half of POPQUORN, 131 people, is .64 from
+            the other half in W1, 131 independent draws .74 (a bootstrap of the half .73), balanced ones .69.
 
         Raises
         ------
