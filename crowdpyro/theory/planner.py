@@ -13,7 +13,7 @@ costing a small part of a person; variances and rho are a pilot's, rho^2 less wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -31,6 +31,7 @@ _FEWEST_PILOTS = 5
 _DENSE = 5_000
 _BISECTIONS = 60
 _MOST_PEOPLE = 1e12
+_AT_ONCE = 200_000
 # A crowd that saves fewer people than this is not worth its trouble.
 _WORTH = 0.01
 
@@ -163,8 +164,7 @@ def plan_sample(
     if not (np.isfinite(virtual_cost) and virtual_cost >= 0):
         raise DataError(f"virtual_cost={virtual_cost!r}: give the cost of a virtual participant in people, at least 0.")
     tail, most = chance(alpha, "alpha") / 2, at_least(most_virtual, 2, "most_virtual")
-    rng, n_pilot = generator(seed), len(people)
-    drawn = rng.integers(n_pilot, size=(at_least(n_resamples, 99, "n_resamples"), n_pilot))
+    rng, n_pilot, repeats = generator(seed), len(people), at_least(n_resamples, 99, "n_resamples")
     known = None if others is None else float(others.var(ddof=1))
     pilot = _Moments.of(people[None], twins[None], known)
     if pilot.y[0] <= 0:
@@ -190,8 +190,7 @@ def plan_sample(
     expected, saved = _alone(np.array([float(n_humans)]), pilot, tail), (0.0, 0.0)
     if n_virtual:
         expected = width(np.array([float(n_humans)]), n_virtual, pilot)
-        resampled = _Moments.of(people[drawn], twins[drawn], known)
-        target = np.full(len(drawn), half_width)
+        resampled, target = _Moments.resampled(people, twins, known, repeats, rng), np.full(repeats, half_width)
         both = _least(lambda n: width(n, n_virtual, resampled), target)
         # At worst -1, as many people again: with full weight, poor twins never get there.
         share = np.maximum(1 - both / _least(lambda n: _alone(n, resampled, tail), target), -1.0)
@@ -231,6 +230,17 @@ class _Moments:
         adjusted = np.where(covariance > 0, np.maximum(1 - (1 - rho2) * (n - 1) / (n - 2), 0.0), 0.0)
         shrunk = covariance * np.sqrt(adjusted / np.where(rho2 > 0, rho2, 1.0))
         return cls(var_y, var_t if known is None else np.full_like(var_t, known), shrunk, adjusted)
+
+    @classmethod
+    def resampled(
+        cls, y: FloatArray, t: FloatArray, known: float | None, n_resamples: int, rng: np.random.Generator
+    ) -> _Moments:
+        """Of bootstrapped pilots, a few megabytes of them at once."""
+        size, blocks = max(1, _AT_ONCE // len(y)), []
+        for start in range(0, n_resamples, size):
+            drawn = rng.integers(len(y), size=(min(size, n_resamples - start), len(y)))
+            blocks.append(cls.of(y[drawn], t[drawn], known))
+        return cls(*(np.concatenate([vars(each)[field.name] for each in blocks]) for field in fields(cls)))
 
 
 def _alone(n: FloatArray, moments: _Moments, tail: float) -> FloatArray:
