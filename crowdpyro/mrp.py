@@ -70,7 +70,7 @@ class MRP:
         by_problem: bool | None = None,
         n_bins: int = 5,
         n_samples: int = 500,
-        n_steps: int = 1500,
+        n_steps: int = 1000,
     ) -> None:
         if inference not in ("svi", "nuts"):
             raise ModelError(f"inference={inference!r}: give 'svi' or 'nuts'.")

@@ -47,6 +47,7 @@ def sensitivity_lines(
     estimates: npt.NDArray[np.float64],
     names: Sequence[str],
     observed: npt.NDArray[np.float64],
+    at_random: float,
 ) -> Figure:
     """Estimate against gamma: a line a problem and a thick one for their mean; what was observed as dots at the side.
 
@@ -60,6 +61,8 @@ def sensitivity_lines(
         Of the problems, written at their lines' ends where they are few.
     observed
         Mean of the answers given to each problem, shape `(n_problems,)`.
+    at_random
+        Mean estimate over the problems under answers missing at random.
     """
     few = len(names) <= _MOST_NAMED
     with _figure(7.2, 4.4) as figure:
@@ -67,6 +70,7 @@ def sensitivity_lines(
         edge = gammas[0] - 0.06 * np.ptp(gammas)
         panel.plot(gammas, estimates, color=_MADE, lw=1.0, alpha=0.55 if few else 0.25)
         panel.plot(gammas, estimates.mean(axis=1), color=_MADE, lw=2.8, label="mean over problems")
+        panel.axhline(at_random, color=_MADE, lw=1.4, ls=(0, (4, 3)), label="that mean, missing at random")
         panel.scatter(
             np.full(len(observed), edge), observed, s=14, color=_REAL, zorder=3, label="answers given, as they are"
         )
@@ -82,7 +86,7 @@ def sensitivity_lines(
         )
         panel.set_ylabel("estimated mean answer of everybody", fontsize=8.5, color=_QUIET)
         _quiet(panel)
-        figure.legend(*panel.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+        figure.legend(*panel.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     return figure
 
 

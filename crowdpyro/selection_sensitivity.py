@@ -64,7 +64,9 @@ class Sensitivity:
 
         gammas = self.estimates.columns.to_numpy(dtype=float)
         names = [str(name) for name in self.estimates.index]
-        return sensitivity_lines(gammas, self.estimates.to_numpy().T, names, self.observed.to_numpy(dtype=float))
+        observed = self.observed.to_numpy(dtype=float)
+        at_random = float(self.at_random.mean())
+        return sensitivity_lines(gammas, self.estimates.to_numpy().T, names, observed, at_random)
 
 
 def sensitivity(

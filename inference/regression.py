@@ -31,7 +31,7 @@ def vary(
     model: MultilevelRegression,
     table: SurveyTable,
     *,
-    n_steps: int = 1500,
+    n_steps: int = 1000,
     lr: float = 0.03,
     n_samples: int = 500,
     seed: int = 0,

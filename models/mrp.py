@@ -182,12 +182,13 @@ class MultilevelRegression(nn.Module):
             return dist.Categorical(logits=m, validate_args=False)
         if isinstance(self.scale, Continuous):
             return dist.Normal(m[..., 0], latent["noise"], validate_args=False)
-        share = latent["share"]
+        share = latent["share"][..., None, :]
         if "cut" in latent:
-            moved = share.log()[..., None, :] + latent["cut_spread"][..., None] * latent["cut"]
-            share = torch.softmax(moved, dim=-1)[..., problem, :]
-        else:
-            share = share[..., None, :]
+            # Once a problem, and of no problem that is not asked: rows of one problem are many.
+            asked, problem = torch.unique(problem, return_inverse=True)
+            share = torch.softmax(share.log() + latent["cut_spread"][..., None] * latent["cut"][..., asked, :], dim=-1)
         share = (share + _LEAST_SHARE) / (1 + share.shape[-1] * _LEAST_SHARE)
         cuts = torch.special.ndtri(share.cumsum(-1)[..., :-1])
+        if "cut" in latent:
+            cuts = cuts[..., problem, :]
         return CutNormal(m[..., 0], torch.ones_like(m[..., 0]), cuts, validate_args=False)

@@ -11,7 +11,7 @@ from crowdpyro import Ballot, Categorical, Continuous, CrowdData, DataError, Mod
 from crowdpyro.mrp import MRP
 
 REGIONS, AGES = tuple("abcdefgh"), ("old", "young")
-FAST = {"n_steps": 700, "n_samples": 300}
+FAST = {"n_steps": 400, "n_samples": 200}
 
 
 def survey(responses, people, scale, n_problems=1):
@@ -94,7 +94,8 @@ def test_ratings_recover_the_cells_and_the_population(fitted, sample, cells, eff
     share = cells["N"].to_numpy() / cells["N"].sum()
     wanted, raw = share @ truth, np.nanmean(sample.matrix(), axis=0) + 1
     error = found.population["mean"].to_numpy() - wanted
-    assert np.abs(error).max() < 0.15
+    # 300 people's mean has a standard error of .07, and they are the wrong people: some .1.
+    assert np.abs(error).max() < 0.25
     assert np.abs(raw - wanted).mean() > 2 * np.abs(error).mean()
     assert ((found.population["low"] < wanted) & (wanted < found.population["high"])).sum() >= 5
     np.testing.assert_allclose(found.shares() @ np.arange(1, 6), found.population["mean"], atol=1e-9)
@@ -110,11 +111,12 @@ def test_a_level_or_problem_that_nobody_met_is_less_certain(fitted, cells):
     assert (sd[:2, 1] > 1.3 * sd[:2, 0]).all()
 
 
-def test_equal_seeds_give_equal_draws(fitted, sample, cells):
-    again = MRP(by_problem=False, **FAST).fit(sample, seed=0)
-    np.testing.assert_array_equal(again.estimate(cells).draws, fitted.estimate(cells).draws)
+def test_equal_seeds_give_equal_draws(sample, cells):
+    one, other = (MRP(n_steps=5, n_samples=50).fit(sample, seed=3).estimate(cells).draws for _ in range(2))
+    np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_labels_recover_the_population(cells, effects):
     rng = np.random.default_rng(9)
     people = recruited(cells, 600, rng)
@@ -149,7 +151,7 @@ def test_it_equals_what_lme4_publishes_of_its_penicillin_data():
     people = table[["plate", "sample"]]
     y = table["diameter"].to_numpy(dtype=float)
     data = survey(y[:, None], people, Continuous())
-    model = MRP(n_steps=1200).fit(data, seed=0)
+    model = MRP().fit(data, seed=0)
     draws = model.posterior.flat()
     unit = y.std()
     plate, sample = np.median(draws["level_spread"].numpy() * unit, axis=0)
@@ -165,6 +167,7 @@ def test_it_equals_what_lme4_publishes_of_its_penicillin_data():
     assert np.abs(found - theirs).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_it_equals_statsmodels_on_a_simulated_table():
     mixedlm = pytest.importorskip("statsmodels.regression.mixed_linear_model")
     rng = np.random.default_rng(3)
@@ -182,6 +185,7 @@ def test_it_equals_statsmodels_on_a_simulated_table():
     )
 
 
+@pytest.mark.slow
 def test_nuts_agrees_with_svi_on_a_small_table():
     rng = np.random.default_rng(4)
     group = rng.integers(0, 4, 80)
@@ -230,6 +234,7 @@ def test_a_good_reference_gains_on_new_problems_and_a_useless_one_costs_nothing(
     assert abs(fooled.llm_weights().loc["llm", "mean"]) < 0.15
 
 
+@pytest.mark.slow
 def test_twins_of_the_cells_are_read_by_their_ids(cells, effects):
     rng = np.random.default_rng(12)
     people = recruited(cells, 200, rng)
