@@ -17,7 +17,7 @@ def recruit(
     people: Annotated[
         Path | None, typer.Argument(help="Candidates: participant, and a column a trait.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option(help="Profiles: .csv, .csv.gz, .parquet.")] = Path("people.csv"),
+    out: Annotated[Path, typer.Option(help="Profiles: .csv, .csv.gz, .parquet.")] = Path("recruits.csv"),
     n: Annotated[int, typer.Option(min=1, help="How many people.")] = 1000,
     margins: Annotated[
         Path | None, typer.Option(help="Published margins: trait, level, share or count; without people, these alone.")
@@ -41,6 +41,8 @@ def recruit(
     from ..runs.persons import check_table, write_table
 
     check_table(out)
+    if any(file is not None and file.resolve() == out.resolve() for file in (people, margins)):
+        raise DataError(f"file {str(out)!r} is read, and --out would replace it; give another name.")
     if picture is not None and picture.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise DataError(f"file {str(picture)!r}: the suffix must be .png, .pdf or .svg.")
     pool, weights = (None, None) if people is None else _weighted(read_participants(people), weight)

@@ -92,7 +92,7 @@ class RakedPool:
 
 @dataclass(frozen=True, eq=False)
 class MarginsAlone:
-    """Draws traits by their published margins, without a pool.
+    """Draws traits by their published margins, without a pool: all are texts, so that ages in years need a pool.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ class LearnedProfiles:
         Raises
         ------
         DataError
-            When nobody, or too few of four million draws, meet the condition.
+            When too few of four million draws, or of a hundred a person asked for, meet the condition.
         """
         rng = generator(seed)
         if not balanced:
@@ -167,13 +167,13 @@ class LearnedProfiles:
         found: list[pd.DataFrame] = []
         met = drawn = 0
         while met < n:
-            size = min(_BLOCK, max(256, 2 * n if not met else round(1.2 * (n - met) * drawn / met)))
+            size = min(_BLOCK, max(256, max(2 * n, drawn) if not met else round(1.2 * (n - met) * drawn / met)))
             block = self._drawn(size, rng, allowed)
             if rest:
                 block = block[np.logical_and.reduce([each.mask(block) for each in rest])]
             drawn, met = drawn + size, met + len(block)
             found.append(block)
-            if drawn >= _MOST_DRAWS and met < n:
+            if drawn >= max(_MOST_DRAWS, 100 * n) and met < n:
                 raise DataError(
                     f"filter {self.given!r}: {met} of {drawn:,} drawn profiles meet it, and n={n} are asked for; ask "
                     "for fewer, or loosen it."

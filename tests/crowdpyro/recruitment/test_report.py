@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import crowdpyro as cp
 from crowdpyro import cli
+from crowdpyro.data import read_participants
 from crowdpyro.errors import DataError
 from crowdpyro.recruitment import (
     Margins,
@@ -104,7 +105,7 @@ def files(census, tmp_path):
 
 
 def recruited(files, *options):
-    done = CliRunner().invoke(cli.app, ["recruit", *options, "--out", str(files / "out.csv")])
+    done = CliRunner().invoke(cli.app, ["recruit", "--out", str(files / "out.csv"), *options])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.output, pd.read_csv(files / "out.csv")
@@ -118,6 +119,8 @@ def test_command(files):
     assert found.columns.tolist()[0] == "participant"
     told, found = recruited(files, people, "--qualified", "age >= 60", "--n", "20")
     assert (found["age"] >= 60).all()
+    # As `crowdpyro generate --participants` reads it.
+    assert read_participants(files / "out.csv").columns.tolist() == found.columns.tolist()[1:]
     told, found = recruited(files, "--margins", margins, "--n", "10")
     assert found.columns.tolist() == ["participant", "gender"]
     told, found = recruited(files, people, "--n", "200", "--picture", str(files / "page.png"))
@@ -136,6 +139,7 @@ def test_command(files):
         (["PEOPLE", "--ordinal", "age"], "write TRAIT=LEVEL,LEVEL"),
         (["PEOPLE", "--weight", "wieght"], "lacks column 'wieght'"),
         (["PEOPLE", "--picture", "page.doc"], "must be .png, .pdf or .svg"),
+        (["PEOPLE", "--out", "PEOPLE"], "would replace it"),
     ],
 )
 def test_command_says_what_is_wrong(files, options, told):
