@@ -262,9 +262,9 @@ def _referred(model: CrowdLLM, data: CrowdData, references: References | None) -
 
 def _labels(data: CrowdData, y: FloatArray) -> tuple[pd.Index, ...]:
     """Ids of the problems, and of the options where there are any."""
-    if y.ndim == 2:
+    if y.ndim == 2 or isinstance(data.scale, Continuous):
         return (data.problems.index,)
-    options = data.scale.options if isinstance(data.scale, Ballot) else data.scale.labels  # type: ignore[union-attr]
+    options = data.scale.options if isinstance(data.scale, Ballot) else data.scale.labels
     return data.problems.index, pd.Index(options, name="option")
 
 

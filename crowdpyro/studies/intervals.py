@@ -39,6 +39,7 @@ FloatArray = npt.NDArray[np.float64]
 Say = Callable[[str], None]
 
 METHODS: tuple[Method, ...] = ("rectified", "power_tuned", "absolute_bias", "theorem_4_6")
+POOLED_METHODS: tuple[Method, ...] = ("human_only", "rectified", "power_tuned")
 SIZES, POOLED_SIZES = (10, 30, 100, 200), (30, 60)
 N_CROWD, N_DRAWS, LEVEL = 1000, 40, 0.95
 # Resamples that are computed at once: their crowds are 50 MB.
@@ -142,7 +143,7 @@ def run_pooled(
         found: dict[tuple[str, str], list[FloatArray]] = {}
         for _ in range(resamples):
             who, members = rng.integers(len(y), size=n), rng.integers(len(y), size=200)
-            for method in ("human_only", "rectified", "power_tuned"):
+            for method in POOLED_METHODS:
                 for clustered in (True, False):
                     interval = _pooled(y[who], twins[who], twins[members], asked, method, clustered)
                     key = ("clustered" if clustered else "not clustered", method)
@@ -158,16 +159,14 @@ def _every_method(y: FloatArray, twins: FloatArray, crowd: FloatArray) -> Iterat
 
 
 def _pooled(
-    y: FloatArray, twins: FloatArray, crowd: FloatArray, asked: npt.NDArray[np.int64], method: str, clustered: bool
+    y: FloatArray, twins: FloatArray, crowd: FloatArray, asked: npt.NDArray[np.int64], method: Method, clustered: bool
 ) -> CrowdInterval:
     """One interval; not clustered, each answer is taken for a person's."""
     if clustered:
         return pooled_interval(y, twins, crowd, 1 - LEVEL, problem_weights=asked, method=method)
     given = ~np.isnan(y)
     weights = np.broadcast_to(asked, crowd.shape).ravel()
-    return crowd_interval(
-        y[given], twins[given], crowd.ravel(), 1 - LEVEL, crowd_weights=weights, method=method  # type: ignore[arg-type]
-    )  # fmt: skip
+    return crowd_interval(y[given], twins[given], crowd.ravel(), 1 - LEVEL, crowd_weights=weights, method=method)
 
 
 def _cross_fitted(
