@@ -172,7 +172,7 @@ def win_report(
         How the LLM decides (see `llm_decision`), at the references' own temperature when None. A single recorded answer
         is a distribution of one option: its eta is 0.
     crowd_size
-        N, recruits behind the crowd's mean; as many as there are people when None.
+        N, recruits behind the crowd's mean, with profiles like these people's; as many as there are people when None.
     n_twins
         Draws of each person's twin, behind its expected answer.
     alpha
