@@ -302,7 +302,8 @@ class Crowd:
         """Long frame `participant, problem, response, source`, one row an answer, with the traits beside.
 
         Ratings on whole-number levels are integers; labels are labels, the expected one being the likeliest. A ballot
-        is its text. An expected ballot is none: instead of `response` there is `mean_OPTION` for each option.
+        is its text. Survey weights are in a column `weight`, or `survey_weight` beside a trait of that name. An
+        expected ballot is none: instead of `response` there is `mean_OPTION` for each option.
         """
         codes, scale = self.codes(), self.scale
         person, problem = np.nonzero(~np.isnan(codes if codes.ndim == 2 else codes[..., 0]))
@@ -320,7 +321,8 @@ class Crowd:
             }
         )
         if self.weights is not None:
-            frame[WEIGHT] = self.weights[person]
+            taken = f"profile_{WEIGHT}" in self.dataset.coords
+            frame[f"survey_{WEIGHT}" if taken else WEIGHT] = self.weights[person]
         for name in self.dataset.coords:
             if str(name).startswith("profile_"):
                 frame[str(name).removeprefix("profile_")] = self.dataset[name].to_numpy()[person]

@@ -80,4 +80,5 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
 
 
 def _weighed(score: Tensor, weight: Tensor | None) -> Tensor:
-    return score if weight is None else score * weight
+    # Not 0 times minus infinity: whoever does not count may have said the impossible.
+    return score if weight is None else torch.where(weight > 0, score * weight, 0.0)

@@ -205,6 +205,9 @@ def test_a_weighted_crowd_goes_through_its_files(tmp_path):
     frame = again.to_frame()
     np.testing.assert_allclose(frame.groupby("participant")["weight"].first(), WEIGHT / WEIGHT.mean())
     assert "weight" not in Crowd.from_data(data()).to_frame()
+    both = Crowd.from_data(data(table(w8=WEIGHT, weight=np.linspace(50, 90, N)), weight="w8")).to_frame()
+    assert both["weight"].max() == 90
+    assert both["survey_weight"].max() == pytest.approx(WEIGHT.max() / WEIGHT.mean())
 
 
 # -- models ----------------------------------------------------------------------------------------------------
