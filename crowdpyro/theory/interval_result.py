@@ -39,7 +39,7 @@ class CrowdInterval:
     lam
         Weight of the twins: 1 rectified, 0 humans only.
     rbar, eps_0
-        Mean and root mean square of the residuals, y - twin.
+        Mean and root mean square of the residuals, y - twin; of people alone, of y.
     n, n_crowd
         Answers of people, and of the crowd.
     n_effective
