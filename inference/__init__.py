@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "elbo": ["CrowdELBO"],
         "predictive": ["PredictiveELBO"],
         "paper": ["PaperELBO"],
+        "profile_training": ["ProfileFit", "ProfileFitConfig", "fit_profiles"],
         "program": ["run_crowd", "run_score", "tells_the_story"],
         "sites": ["check_sites"],
         "story_guide": ["StoryGuide"],

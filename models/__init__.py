@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "plackett_luce": ["PlackettLuce", "PlackettLuceSet"],
         "polya_urn": ["PolyaUrn"],
         "selection": ["SelectionModel"],
+        "profile_model": ["ProfileBatch", "ProfileModel"],
         "semi_implicit": ["SemiImplicit"],
         "scales": ["Categorical", "Continuous", "Ordinal", "Scale", "parse_scale"],
     },
