@@ -20,8 +20,9 @@ from ..data import CrowdData
 from ..datasets import load_offensiveness
 from ..errors import DataError
 from ..estimator import CrowdLLM
+from ..mrp import MRP
 from ..references import References
-from .scoring import Results, ordinal, write_results
+from .scoring import YARDSTICK, Results, ordinal, write_results
 
 Split = Literal["problem", "participant"]
 
@@ -129,6 +130,8 @@ def _measure(
     for method, config in (*variants.items(), ("vae_without_llm", without)):
         model = CrowdLLM(config, holdout=holdout, progress=False).fit(train, trained, seed=seed)
         add(method, model.shares(test.problems, asked, participants=2048, seed=seed))
+    mrp = MRP(**YARDSTICK).fit(train, trained, seed=seed)
+    add("mrp", mrp.estimate(problems=test.problems.index, references=asked, seed=seed).shares())
     table = every.select(train.problems.index), every.select(test.problems.index)
     name = TABLE_LLM if results.references == PANEL else results.references
     levels = [baselines.reference_level(each.probabilities(name)) for each in table]

