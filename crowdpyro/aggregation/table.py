@@ -188,13 +188,13 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
     if index.dtype == object:
         index = index.infer_objects()
     try:
-        order = np.argsort(index)
+        upwards = np.argsort(index)
     except TypeError:  # numbers and words: by first appearance
         return codes.astype(CODE), index
     # One more place, for the -1 of an empty cell.
-    rank = np.full(len(order) + 1, -1, CODE)
-    rank[order] = np.arange(len(order), dtype=CODE)
-    return rank[codes], index[order]
+    rank = np.full(len(upwards) + 1, -1, CODE)
+    rank[upwards] = np.arange(len(upwards), dtype=CODE)
+    return rank[codes], index[upwards]
 
 
 def _levels(scale: Scale) -> pd.Index:

@@ -41,6 +41,9 @@ class AnnotationModel(ABC):
     program is not rewritten to exclude that. Priors that lean towards right answers tell the modes apart, and inference
     starts in the right one, at the majority vote; with a flat prior and few labels draws may visit others.
 
+    Fields are hyper-parameters: positive numbers, or any finite ones where the name ends in `_mean`. A model of one's
+    own with others overrides `__post_init__`.
+
     Parameters
     ----------
     prevalence

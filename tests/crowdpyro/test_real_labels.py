@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import crowdpyro as cp
-from crowdpyro.models.annotation import DawidSkene, Glad, OneCoin
+from crowdpyro.models.annotation import DawidSkene, Glad, Mace, OneCoin
 
 N_ITER = 20
 OURS = {
@@ -63,3 +63,16 @@ def test_glad_is_crowd_kits_but_for_one_item_at_most(crowdkit, data_dir, name):
     frame = read(data_dir, name)
     theirs = crowdkit.GLAD(n_iter=15, tol=-np.inf).fit_predict_proba(frame)
     assert untied_differences(cp.aggregate(frame, Glad()).posterior, theirs) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bluebird", "rte"])
+def test_mace_is_crowd_kits_but_for_one_item_at_most(crowdkit, data_dir, name):
+    frame = read(data_dir, name)
+    # By first appearance: on other codes it gives one worker's counts to another.
+    label, levels = pd.factorize(frame["label"])
+    coded = frame.assign(worker=pd.factorize(frame["worker"])[0], label=label)
+    peer = crowdkit.MACE(method="em", n_iter=200, n_restarts=1).fit_predict_proba(coded)
+    smooth = 1 + 0.01 / len(levels)
+    ours = cp.aggregate(frame, Mace(prevalence=None, trusted=smooth, spam=smooth, pattern=smooth))
+    assert untied_differences(ours.posterior, peer.rename(columns=dict(enumerate(levels)))) <= 1
