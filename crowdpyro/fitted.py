@@ -196,7 +196,7 @@ def build_model(
     )
     paper = config.training.objective == "paper"
     selective = config.participation == "selective"
-    participation = None
+    participation: LogisticParticipation | None = None
     if selective:
         if not isinstance(scale, Ordinal):
             raise ModelError(f"participation='selective': sums over the levels of a rating; {scale} has none.")

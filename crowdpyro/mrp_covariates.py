@@ -15,7 +15,7 @@ import pandas as pd
 
 from .errors import DataError, MissingReferenceError, ModelError
 from .features import log_weights
-from .models.scales import Categorical, Continuous, Scale
+from .models.scales import Continuous, Ordinal, Scale
 from .profiles import clean_profiles
 from .reference_table import mean_of_known
 from .references import References
@@ -200,8 +200,8 @@ class ReferenceOffsets:
 
     def _of_source(self, base: FloatArray) -> FloatArray:
         """Shape `(n_problems, n_outputs)`."""
-        if isinstance(self.scale, Categorical):
-            return log_weights(base, self.scale)
+        if isinstance(self.scale, Ordinal):
+            return np.asarray(base @ self.scale.values)[:, None]
         if isinstance(self.scale, Continuous):
             return mean_of_known(base, axis=1)[:, None]
-        return np.asarray(base @ self.scale.values)[:, None]
+        return log_weights(base, self.scale)

@@ -14,7 +14,7 @@ from torch import Tensor
 from .data import CrowdData
 from .inference.posterior import Posterior
 from .models.mrp import MultilevelRegression, SurveyTable
-from .models.scales import Categorical, Continuous
+from .models.scales import Continuous, Ordinal
 from .mrp_covariates import ReferenceOffsets, TraitLevels
 from .references import References
 
@@ -82,8 +82,8 @@ class FittedRegression:
         reference = self._reference(references, data.problems.index, data.participants.index)
         who = rows[:, -1].astype(np.int64) if self.has_twins else 0
         table = self._table(rows[:, :n_traits].astype(np.int64), problem[place], reference[who, place], fresh)
-        response = torch.as_tensor(rows[:, n_traits + 1].copy())
-        return replace(table, response=response, count=torch.as_tensor(count.astype(float))), latent
+        given = torch.as_tensor(rows[:, n_traits + 1].copy())
+        return replace(table, response=given, count=torch.as_tensor(count.astype(float))), latent
 
     def foretold(
         self, cells: pd.DataFrame, problems: pd.Index, references: References | None, rng: np.random.Generator
@@ -125,7 +125,7 @@ class FittedRegression:
         if isinstance(self.scale, Continuous):
             return None, self.centre + self.unit * answer.mean.numpy()
         probs: FloatArray = answer.probs.numpy()
-        return probs.mean(axis=0), probs if isinstance(self.scale, Categorical) else probs @ self.scale.values
+        return probs.mean(axis=0), probs @ self.scale.values if isinstance(self.scale, Ordinal) else probs
 
     def _placed(
         self, problems: pd.Index, fresh: IntArray, rng: np.random.Generator

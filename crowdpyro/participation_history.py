@@ -239,7 +239,7 @@ def _without_repetition(wanted: IntArray, n: int, rng: np.random.Generator) -> I
     order = rng.permutation(len(chance))
     below = chance[order].cumsum()
     places = np.searchsorted(below, rng.random() + np.arange(n), side="right")
-    return order[places.clip(max=len(order) - 1)]
+    return np.asarray(order[places.clip(max=len(order) - 1)])
 
 
 def _logit(p: FloatArray) -> FloatArray:

@@ -26,13 +26,19 @@ class SelectionGuide(ParticipantGuide):
         super().__init__(model)
         self.log_weight = nn.Parameter(torch.zeros(()))
 
+    @property
+    def model(self) -> SelectionModel:
+        """The model that it guides."""
+        model: SelectionModel = self._shared[0]  # type: ignore[assignment]
+        return model
+
     def eps_dist(self, batch: Batch) -> dist.MultivariateNormal:
         """The posterior of every participant, batch shape `(n_participants,)`, event shape `(n_eps,)`."""
         answers = super().eps_dist(batch)
         if batch.took_part is None:
             return answers
         model = self.model
-        part = model.participation
+        part = model.selection
         x = model.met(batch)
         z = model.participants(batch.profile, None).at(batch.participant)
         took_part = batch.took_part.to(batch.profile.dtype)

@@ -52,10 +52,17 @@ class SelectionModel(JointModel):
 
     def __init__(self, *parts: object, **settings: object) -> None:
         super().__init__(*parts, **settings)  # type: ignore[arg-type]
-        if not isinstance(self.participation, SelectiveParticipation):
-            raise ModelError("participation: give a SelectiveParticipation, which knows gamma.")
+        _ = self.selection
         if not isinstance(self.blender, CutNormalBlender):
             raise ModelError("participation='selective' sums over the levels of a rating; the scale is another.")
+
+    @property
+    def selection(self) -> SelectiveParticipation:
+        """Its participation, which must know gamma."""
+        part = self.participation
+        if not isinstance(part, SelectiveParticipation):
+            raise ModelError("participation: give a SelectiveParticipation, which knows gamma.")
+        return part
 
     def crowd(self, batch: Batch, integrate: bool = False) -> Tensor:
         """The story in its second order; as in `JointModel.crowd`."""
@@ -89,14 +96,14 @@ class SelectionModel(JointModel):
 
     def told_or_kept(self, answer: TorchDistribution, batch: Batch, z: ParticipantView) -> tuple[Tensor, Tensor]:
         """Log probability of every level and of its being told, or kept to oneself, shapes `(..., n_answers, K)`."""
-        logits = self.leaning(batch, z)[..., None] + self.participation.of_answer(self.blender.levels)
+        logits = self.leaning(batch, z)[..., None] + self.selection.of_answer(self.blender.levels)
         log_probs = answer.probs.clamp(min=_LEAST).log()
         return log_probs + logsigmoid(logits), log_probs + logsigmoid(-logits)
 
     def leaning(self, batch: Batch, z: ParticipantView | None = None) -> Tensor:
         """Log odds of answering but for the answer's part, `(..., n_answers)`; without z, of people without noise."""
-        person = self.participation.of_profile(batch.profile).index_select(-1, batch.participant)
-        problem = self.participation.of_problem(batch.features).index_select(-1, batch.problem)
+        person = self.selection.of_profile(batch.profile).index_select(-1, batch.participant)
+        problem = self.selection.of_problem(batch.features).index_select(-1, batch.problem)
         if z is None or z.eps is None:
             return person + problem
-        return person + problem + self.participation.of_noise(z.eps)
+        return person + problem + self.selection.of_noise(z.eps)

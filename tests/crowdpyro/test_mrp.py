@@ -123,7 +123,7 @@ def test_intervals_cover_over_surveys():
         of_cells.append(((ends[..., 0] < truth) & (truth < ends[..., 1])).mean())
         population.append(((found.population["low"] < wanted) & (wanted < found.population["high"])).mean())
         z.extend((found.population["mean"] - wanted) / found.population["sd"])
-    # Means of one survey share their people: some 30 independent ones, whose coverage of .95 has a standard error of .04.
+    # Means of one survey share their people: as some 30 independent ones, whose coverage has a standard error of .04.
     assert np.mean(population) > 0.85
     assert np.mean(of_cells) > 0.88
     assert 0.6 < np.std(z) < 1.4
