@@ -29,7 +29,7 @@ class SelectionGuide(ParticipantGuide):
     @property
     def model(self) -> SelectionModel:
         """The model that it guides."""
-        model: SelectionModel = self._shared[0]  # type: ignore[assignment]
+        model: SelectionModel = self._shared[0]
         return model
 
     def eps_dist(self, batch: Batch) -> dist.MultivariateNormal:

@@ -96,7 +96,7 @@ class SelectionModel(JointModel):
 
     def told_or_kept(self, answer: TorchDistribution, batch: Batch, z: ParticipantView) -> tuple[Tensor, Tensor]:
         """Log probability of every level and of its being told, or kept to oneself, shapes `(..., n_answers, K)`."""
-        logits = self.leaning(batch, z)[..., None] + self.selection.of_answer(self.blender.levels)
+        logits = self.leaning(batch, z)[..., None] + self.selection.of_answer(self.blender.get_buffer("levels"))
         log_probs = answer.probs.clamp(min=_LEAST).log()
         return log_probs + logsigmoid(logits), log_probs + logsigmoid(-logits)
 
