@@ -194,7 +194,8 @@ def _weight(column: pd.Series, name: str) -> pd.Series:
             "column is a trait, say weight=None."
         )
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    for wrong, what in ((~np.isfinite(numbers), "is no finite number"), (numbers < 0, "is negative")):
+    infinite = ~(numbers.abs() < np.inf)
+    for wrong, what in ((infinite, "is no finite number"), (numbers < 0, "is negative")):
         if wrong.any():
             raise DataError(
                 f"column {name!r} of participants: {shown(column[wrong].iloc[0])} {what} ({_who(wrong)} such a "

@@ -25,7 +25,7 @@ class _Weighed(Messenger):
         super().__init__()
         self._scales = {"participants": weight, "answers": weight[participant]}
 
-    def _pyro_sample(self, msg: dict[str, Any]) -> None:  # type: ignore[override]
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
         for frame in msg["cond_indep_stack"]:
             if frame.name in self._scales:
                 msg["scale"] = msg["scale"] * self._scales[frame.name]
