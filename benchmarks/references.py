@@ -5,7 +5,12 @@ Comments of POPQUORN are rated by the embedded LLM, from 1 to 5; without $CROWDP
 1.  The distribution of 200 comments, against K = 8 answers each by `generate`: same prompts, sorted by length,
     `num_return_sequences=8`, as many new tokens as the longest option has (one), KV cache on, the best of three batch
     sizes (found on 8 comments).
-2.  Zero-shot and 11 personas of 100 comments, against 12 independent scorings that share nothing.
+2.  Zero-shot and 11 personas of 100 comments, against 12 independent scorings that share nothing: with the persona
+    last, which shares each comment among its personas, and with the default, which shares each persona and the question
+    among the comments.
+
+Where a preface of P tokens is shared and c are a prompt's own, K answers cost K (P + c) tokens and a distribution c:
+the ratio is at most K (1 + P / c), and that of the default under 2 is at most 1 + P / c.
 
 Seconds are of the processor's time in this process: a run takes minutes, and neighbours come and go. Each is run once,
 ours first, so that the peak of memory after ours is ours; a peer on every tenth comment, its time taken times ten.
@@ -31,7 +36,7 @@ from crowdpyro import FrozenLLM
 from crowdpyro.datasets import load_offensiveness
 from crowdpyro.llm import LowOptionMassWarning
 from crowdpyro.llm.backbone import Query
-from crowdpyro.llm.prompts import PERSONA_LAST
+from crowdpyro.llm.prompts import PERSONA_LAST, PLAIN, Prompt
 
 K, PART = 8, 10
 SHORT = "How offensive is this comment, from 1 (not at all) to 5 (very)?"
@@ -66,7 +71,7 @@ def asked(question: str) -> list[str]:
     """The prompts of 200 comments, as `refer` puts them."""
     heard: list[Query] = []
 
-    def listen(queries: Sequence[Query]) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+    def listen(queries: Sequence[Query], **how: object) -> Iterator[tuple[list[int], list[np.ndarray]]]:
         heard.extend(queries)
         yield list(range(len(queries))), [np.log(np.full(len(query.options), 0.2)) for query in queries]
 
@@ -112,9 +117,9 @@ def compared(ours: float, theirs: float, work: int) -> tuple[str, ...]:
     return f"{ours:.1f} s", f"{theirs:.1f} s", f"{theirs / ours:.3g}", f"{work / ours:.1f}"
 
 
-def twelve(problems: pd.DataFrame) -> None:
+def twelve(problems: pd.DataFrame, prompt: Prompt) -> None:
     """Independent scorings."""
-    how = {"question": SHORT, "prompt": PERSONA_LAST}
+    how = {"question": SHORT, "prompt": prompt}
     refer(alone, problems, **how)
     for who, description in PERSONAS.items():
         refer(alone, problems, **how, personas={who: description}, include_zero_shot=False)
@@ -132,11 +137,13 @@ table = Table(
     f"References by the embedded LLM ({loaded} once loaded)",
     ("subject", "peer", "ours", "peer's", "ratio", "distributions a second", "peak after ours"),
 )
-personas = partial(refer, llm, hundred, question=SHORT, prompt=PERSONA_LAST, personas=PERSONAS)
 mine = {question: (seconds(partial(refer, llm, many, question=question)), peak()) for question in (SHORT, LONG)}
-ours, memory = seconds(personas), peak()
-theirs = PART * seconds(partial(twelve, hundred.iloc[::PART]))
-table.add("100 comments x 12", "12 scorings that share nothing", *compared(ours, theirs, 12 * len(hundred)), memory)
+for layout, prompt in (("persona last", PERSONA_LAST), ("persona first", PLAIN)):
+    personas = partial(refer, llm, hundred, question=SHORT, prompt=prompt, personas=PERSONAS)
+    ours, memory = seconds(personas), peak()
+    theirs = PART * seconds(partial(twelve, hundred.iloc[::PART], prompt))
+    cells = compared(ours, theirs, 12 * len(hundred))
+    table.add(f"100 comments x 12, {layout}", "12 scorings that share nothing", *cells, memory)
 for name, question in (("short question", SHORT), ("levels explained", LONG)):
     prompts = asked(question)
     size = best_size(prompts)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .aggregation.summaries import summarise
 from .errors import DataError
 from .inference.seeds import generator
+from .reference_decisions import majority_codes
 from .survey import checked_weights, shares_of_weights
+from .theory.eta import tempered
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -126,14 +127,8 @@ def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: floa
             f"probabilities have shape {p.shape}; give (n_problems, n_levels), none negative, no row all 0."
         )
     missing = np.isnan(p).any(axis=1)
-    known = p[~missing]
-    # Divided by the largest first: at a low temperature every p^(1/t) underflows otherwise.
-    below = ((known / known.max(axis=1, keepdims=True)) ** (1.0 / temperature)).cumsum(axis=1)
-    below /= below[:, -1:]
-    rng = generator(seed)
-    draws = (rng.random((k, len(known), 1)) >= below[None]).sum(axis=-1)
-    # The ties take a stream of their own: the numbers that made the draws would favour some levels.
-    chosen = summarise(draws, "majority", n_levels=p.shape[1], seed=int(rng.integers(2**32)))
+    known = p[~missing] / p[~missing].sum(axis=1, keepdims=True)
+    chosen = majority_codes(tempered(known, temperature), k, seed)
     result = np.full(p.shape, np.nan)
     result[~missing] = np.eye(p.shape[1])[chosen.astype(int)]
     return result

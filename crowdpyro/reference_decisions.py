@@ -75,11 +75,8 @@ def draws(
         at = rng.integers(np.maximum(there, 1), size=(k, len(numbers)))
         # What is there stands first; a problem without an answer keeps its NaN.
         return numbers[np.arange(len(numbers)), at]
-    p = _law(references, temperature, source, persona)
-    missing = np.asarray(np.isnan(p).any(axis=1))
-    below = np.where(missing[:, None], 0.0, p).cumsum(axis=1)[:, :-1]
-    codes = np.stack([(one[:, None] >= below).sum(axis=1) for one in rng.random((k, len(p)))])
-    return np.where(missing, np.nan, scale.values[codes])
+    codes = drawn_codes(_law(references, temperature, source, persona), k, rng)
+    return np.where(np.isnan(codes), np.nan, scale.values[np.nan_to_num(codes).astype(int)])
 
 
 def decide(
@@ -100,12 +97,11 @@ def decide(
     if isinstance(scale, Continuous) and rule == "majority":
         raise DataError("rule='majority': numbers hardly repeat; give 'mean' or 'median'.")
     if k is not None:
-        drawn = draws(references, k, temperature, source, persona, seed)
         if rule != "majority":
-            return summarise(drawn, rule)
-        codes = np.where(np.isnan(drawn), np.nan, np.searchsorted(_levels(references), drawn))
-        chosen = summarise(codes, rule, n_levels=len(_levels(references)), seed=seed)
-        return np.where(np.isnan(chosen), np.nan, _levels(references)[np.nan_to_num(chosen).astype(int)])
+            return summarise(draws(references, k, temperature, source, persona, seed), rule)
+        values = _levels(references)
+        chosen = majority_codes(_law(references, temperature, source, persona), k, seed)
+        return np.where(np.isnan(chosen), np.nan, values[np.nan_to_num(chosen).astype(int)])
     if isinstance(scale, Continuous):
         _own_temperature(references.source(source), temperature)
         return summarise(_drawn_numbers(references.source(source), persona).T, rule)
@@ -117,6 +113,24 @@ def decide(
     # A half that is met to rounding is met.
     place = (at.cumsum(axis=1) < 0.5 - 1e-12).sum(axis=1) if rule == "median" else at.argmax(axis=1)
     return np.where(missing, np.nan, values[np.minimum(place, len(values) - 1)])
+
+
+def drawn_codes(p: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
+    """K draws of every row of probabilities as codes, shape `(k, n_problems)`, NaN where a row is missing."""
+    if k < 1:
+        raise DataError(f"k={k}: draw at least one answer.")
+    missing = np.asarray(np.isnan(p).any(axis=1))
+    below = np.where(missing[:, None], 0.0, p).cumsum(axis=1)[:, :-1]
+    codes = np.stack([(one[:, None] >= below).sum(axis=1) for one in rng.random((k, len(p)))])
+    return np.where(missing, np.nan, codes)
+
+
+def majority_codes(p: FloatArray, k: int, seed: int) -> FloatArray:
+    """Majority of k draws of every row of probabilities, shape `(n_problems,)`, ties at random."""
+    rng = generator(seed)
+    codes = drawn_codes(p, k, rng)
+    # The ties take a stream of their own: the numbers that made the draws would favour some levels.
+    return summarise(codes, "majority", n_levels=p.shape[1], seed=int(rng.integers(2**32)))
 
 
 def _levels(references: References) -> FloatArray:

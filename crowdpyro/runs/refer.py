@@ -91,6 +91,8 @@ def refer_files(
 
     check_suffix(out)
     frame, answers, given = read_problems(problems), parse_scale(scale), asking.arguments()
+    # What cannot be asked is said before a model is loaded.
+    _queries(frame, answers, given | {"cache": None})
     backbone = open_llm(llm, **loading)
     people = len(given.get("personas", ()))
     say(f"asking {backbone.name} about {len(frame):,} problems" + (f", as {people:,} personas" if people else ""))

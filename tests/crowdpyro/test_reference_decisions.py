@@ -97,12 +97,16 @@ def test_decisions_by_hand() -> None:
 
 
 def test_self_consistency_is_the_yardstick_s() -> None:
-    """The share of problems decided alike, by the yardstick and by `decide`, differs by chance alone."""
-    p = np.tile(np.array([[[0.35, 0.3, 0.2, 0.15]]]), (20_000, 1, 1))
-    ours = references(p).decide("majority", 8, temperature=0.5, seed=0)
-    theirs = self_consistency(p[:, 0], 8, 0.5, seed=1)
-    shares = np.stack([(ours == level).mean() for level in RATING.values])
-    np.testing.assert_allclose(shares, theirs.mean(axis=0), atol=4 * np.sqrt(0.5 / 20_000))
+    p = np.random.default_rng(0).dirichlet(np.ones(4), size=(200, 1))
+    ours = references(p).decide("majority", 8, temperature=0.5, seed=3)
+    np.testing.assert_array_equal(ours, RATING.values[self_consistency(p[:, 0], 8, 0.5, seed=3).argmax(axis=1)])
+
+
+def test_ties_are_independent_of_the_draws() -> None:
+    """Two draws with fair ties choose a level as often as one does; five standard errors."""
+    given, seeds = references(np.array([[[0.8, 0.0, 0.2, 0.0]]])), 4000
+    chosen = np.array([given.decide("majority", 2, seed=seed)[0] for seed in range(seeds)])
+    assert abs((chosen == RATING.values[0]).mean() - 0.8) < 5 * np.sqrt(0.16 / seeds)
 
 
 def test_personas_and_panels_are_named() -> None:
