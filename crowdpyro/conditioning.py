@@ -24,7 +24,7 @@ from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
 from .recruit import Recruits
 from .tables import shown
-from .waves import joined, people_of_wave, wave_of
+from .waves import joined, people_of_wave, wave_of, with_a_chance
 
 if TYPE_CHECKING:
     import torch
@@ -64,14 +64,16 @@ def _posterior(
 ) -> ConditionedPeople:
     from .inference.conditioning import condition as posterior
 
-    # Only the problems that were answered, since others need no reference; in training's order, so that waves in turn
-    # are the union to the last bit.
+    # Only the problems that were answered, since others need no reference; in one order, so that waves in turn are the
+    # union to the last bit.
     answered = data.problems.iloc[np.unique(data.problem_code)]
     rows = model._state().rows(answered)
-    order = np.argsort(np.where(rows < 0, len(model.problems), rows), kind="stable")
-    data = data.select(problems=answered.index[order])
+    # Those that are not of training by their ids, whichever wave they came in.
+    ids = answered.index.map(str).to_numpy(dtype=str)
+    data = data.select(problems=answered.index[np.lexsort((ids, np.where(rows < 0, len(model.problems), rows)))])
     batch = model.batch(data, references)
     draws = posterior(model.model, model.guide, batch, n_draws=n_draws, seed=seed)
+    with_a_chance(data, _numbers(draws.log_evidence))
     return ConditionedPeople(model, data, references, draws, batch.profile, n_draws, seed)
 
 
@@ -122,12 +124,13 @@ class ConditionedPeople:
     def report(self) -> tuple[str, ...]:
         """Who is not known any better than before, and whose posterior is not to be relied on."""
         without, n = int((self.n_answers == 0).sum()), self.data.n_participants
-        few = int((self.draws.ess < min(50, self.n_draws / 4)).sum()) if len(self.draws.eps) > 1 else 0
+        least = min(50, self.n_draws // 4)
+        few = int((self.draws.ess < least).sum()) if len(self.draws.eps) > 1 else 0
         notes = []
         if without:
             notes.append(f"{without:,} of {n:,} people gave no answer: their posterior is the prior given the profile")
         if few:
-            notes.append(f"{few:,} of {n:,} posteriors stand on fewer than 50 effective draws; raise n_draws")
+            notes.append(f"{few:,} of {n:,} posteriors stand on fewer than {least} effective draws; raise n_draws")
         return tuple(notes)
 
     def to_frame(self) -> pd.DataFrame:
@@ -136,11 +139,16 @@ class ConditionedPeople:
         Returns
         -------
         DataFrame
-            Indexed by participant: the profile; `n_answers`; `log_evidence`, log p(y_i | v_i) in nats, low for answers
+            Indexed by participant: the profile, a trait of a name that follows as `profile_NAME`; `n_answers`;
+            `log_evidence`, log p(y_i | v_i) in nats, low for answers
             that go together badly; `ess`, effective draws; posterior mean and standard deviation of every coordinate of
             eps, `eps_0`, `eps_0_sd`, ... (about 0 and 1 for the prior).
         """
-        frame = self.participants.assign(
+        traits = self.participants
+        taken = [
+            name for name in traits if str(name).startswith("eps_") or name in ("n_answers", "log_evidence", "ess")
+        ]
+        frame = traits.rename(columns={name: f"profile_{name}" for name in taken}).assign(
             n_answers=self.n_answers, log_evidence=_numbers(self.draws.log_evidence), ess=_numbers(self.draws.ess)
         )
         mean, covariance = _numbers(self.draws.mean()), _numbers(self.draws.covariance())

@@ -2,11 +2,10 @@
 
 alpha      k/(k-1) (1 - sum_t var(y_t) / var(sum_t y_t)),   se(log(1 - alpha)) = sqrt(2k / ((k-1)(n-2)))
 grouping   (MS_between - MS_within) / n_0 / MS_within        of a trait's levels, mean over problems
-two-sample accuracy of a classifier of human or synthetic on people it was not trained on; 1/2 if the laws are one
 
 Cronbach (1951) and Bonett (2002); the components of variance of a one-way layout (Searle, Casella and McCulloch 1992),
-which do not grow with fewer people, so that a ratio of crowd to humans above 1 says stereotypes; Lopez-Paz and Oquab
-(2017). Items that are keyed the other way round are turned by the humans' correlations.
+which do not grow with fewer people, so that a ratio of crowd to humans above 1 says stereotypes; the classifier is
+`two_sample`'s. Items that are keyed the other way round are turned by the humans' correlations.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binom, norm, pearsonr
+from scipy.stats import norm, pearsonr, t
 
 from .crowd import Crowd
 from .data import CrowdData
@@ -29,6 +28,7 @@ from .inference.seeds import generator
 from .metrics import correlation_error, wasserstein1
 from .models.scales import Continuous, Ordinal
 from .tables import shown
+from .two_sample import classifier_test
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -156,9 +156,9 @@ def report(
         shares = [each.shares()[each.problems.get_indexer(pd.Index(problems))] for each in (people, crowd)]
         summary["W1 of answers"] = (0.0, wasserstein1(shares[1], shares[0], crowd.scale.values), np.nan)
     means = {side: _centred_means(each) for side, each in matrices.items()}
-    spread = {side: float(each.std(ddof=1)) for side, each in means.items()}
+    spread = {side: _sd(each) for side, each in means.items()}
     summary["sd of people's means"] = (spread["humans"], spread["crowd"], np.nan)
-    within = {side: float(np.nanmean(np.nanvar(each, axis=1, ddof=1))) for side, each in _several(matrices).items()}
+    within = {side: _within(each) for side, each in matrices.items()}
     summary["variance within people"] = (within["humans"], within["crowd"], np.nan)
     if same_people:
         summary["person-level correlation"] = (np.nan, _same_people(people, crowd, problems), np.nan)
@@ -196,50 +196,6 @@ def cronbach_alpha(answers: npt.ArrayLike) -> float:
     return k / (k - 1) * (1 - float(full.var(axis=0, ddof=1).sum()) / total) if total > 0 else float("nan")
 
 
-def classifier_test(
-    humans: npt.ArrayLike, crowd: npt.ArrayLike, *, seed: int = 0
-) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-    """Whether gradient-boosted trees tell humans from crowd.
-
-    Parameters
-    ----------
-    humans, crowd
-        Answers, shape `(n_participants, n_problems)`, NaN where absent; the larger side is thinned to the smaller, and
-        everybody is silent where a random member of the other side is, so that absences tell nothing.
-    seed
-        Of thinning, halves and trees.
-
-    Returns
-    -------
-    accuracy, p_value, roc
-        On the half that the trees were not grown on; the p-value is one-sided, exact given the trees, and supposes that
-        all people are independent, so not where the crowd is of the same people. At .05 it rejects equal laws with that
-        chance at most.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    rng = generator(seed)
-    sides = [np.asarray(each, dtype=float) for each in (humans, crowd)]
-    n = min(len(each) for each in sides)
-    if n < 4:
-        raise DataError(f"humans and crowd are {len(sides[0])} and {len(sides[1])} people; give four or more each.")
-    # The same number of both in each half, so that chance is exactly 1/2.
-    sides = [each[rng.permutation(len(each))[: 2 * (n // 2)]] for each in sides]
-    absent = [np.isnan(each)[rng.permutation(len(each))] for each in sides]
-    sides = [np.where(silent, np.nan, each) for each, silent in zip(sides, reversed(absent), strict=True)]
-    grown, held = (np.concatenate([each[start::2] for each in sides]) for start in (0, 1))
-    label = np.repeat([0, 1], n // 2)
-    trees = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.05, random_state=int(rng.integers(2**31)))
-    trees.fit(grown, label)
-    score = trees.predict_proba(held)[:, 1]
-    # Ties in the score go by a coin, lest a tree that says nothing be right or wrong about everybody.
-    right = int((((score > 0.5) == label) & (score != 0.5)).sum() + rng.binomial(int((score == 0.5).sum()), 0.5))
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True)
-    rates = [np.append(0.0, np.cumsum(label[order] == side)[last] / (n // 2)) for side in (0, 1)]
-    return right / len(label), float(binom.sf(right - 1, len(label), 0.5)), (rates[0], rates[1])
-
-
 def keyed(answers: FloatArray) -> FloatArray:
     """Sign of every item in the first principal component of the correlations, most of them 1, shape `(n_items,)`."""
     matrix = np.nan_to_num(correlations(answers, _PAIRS))
@@ -256,6 +212,9 @@ def _items(scales: Scales | None, problems: list[object]) -> dict[str, list[int]
     if isinstance(scales, pd.Series):
         scales = {str(name): list(rows.index) for name, rows in scales.groupby(scales, sort=False)}
     found = {}
+    empty = [name for name, members in scales.items() if not len(members)]
+    if empty or not scales:
+        raise DataError(f"scales={dict(scales)!r}: give at least one scale, and every one at least one problem.")
     for name, members in scales.items():
         unknown = [each for each in members if each not in problems]
         if unknown:
@@ -299,10 +258,14 @@ def _half(answers: FloatArray, rng: np.random.Generator) -> float:
     return correlation_error(halves[0], halves[1]) if known.any() else float("nan")
 
 
-def _several(matrices: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """People with two answers or more; one row of NaN where there is none."""
-    kept = {side: each[(~np.isnan(each)).sum(axis=1) > 1] for side, each in matrices.items()}
-    return {side: each if len(each) else np.full((1, 2), np.nan) for side, each in kept.items()}
+def _within(answers: FloatArray) -> float:
+    """Mean variance of a person's answers, over those who gave two or more."""
+    several = answers[(~np.isnan(answers)).sum(axis=1) > 1]
+    return float(np.nanvar(several, axis=1, ddof=1).mean()) if len(several) else float("nan")
+
+
+def _sd(values: FloatArray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def _centred_means(answers: FloatArray) -> FloatArray:
@@ -349,7 +312,7 @@ def _reliability(matrices: Mapping[str, FloatArray], items: Mapping[str, list[in
         # Of the humans' own alpha.
         row["low"], row["high"] = (1 - (1 - row["alpha_humans"]) * np.exp(turn * reach) for turn in (1, -1))
         for side, score in scores.items():
-            row[f"sd_{side}"] = float(_centred_means(score[~np.isnan(score).all(axis=1)]).std(ddof=1))
+            row[f"sd_{side}"] = _sd(_centred_means(score[~np.isnan(score).all(axis=1)]))
         row["sd_ratio"] = row["sd_crowd"] / row["sd_humans"] if row["sd_humans"] > 0 else float("nan")
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("scale")
@@ -409,7 +372,6 @@ def _between_over_within(answers: FloatArray, levels: npt.NDArray[np.object_]) -
 
 
 def _subgroups(matrices: Mapping[str, FloatArray], traits: Mapping[str, pd.DataFrame], coverage: float) -> pd.DataFrame:
-    reach = float(norm.isf((1 - coverage) / 2))
     rows, index = [], []
     offset = _column_means(matrices["humans"])
     for trait, levels in _levels(traits).items():
@@ -422,12 +384,13 @@ def _subgroups(matrices: Mapping[str, FloatArray], traits: Mapping[str, pd.DataF
                 n = len(means)
                 n_of.append(n)
                 mean = float(means.mean()) if n else float("nan")
-                se = float(means.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+                # Student's t: a cell of five people has no normal interval.
+                reach = float(t.isf((1 - coverage) / 2, n - 1) * means.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
                 row |= {
                     f"n_{side}": n,
                     f"mean_{side}": mean,
-                    f"low_{side}": mean - reach * se,
-                    f"high_{side}": mean + reach * se,
+                    f"low_{side}": mean - reach,
+                    f"high_{side}": mean + reach,
                 }
             rows.append(row | {"small": min(n_of) < _SMALL})
             index.append((trait, level))

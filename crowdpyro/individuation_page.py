@@ -76,7 +76,9 @@ def _reliabilities(panel: Axes, found: Individuation) -> None:
 
 def _people(panel: Axes, found: Individuation) -> None:
     every = np.concatenate(list(found.people.values()))
-    edges = np.linspace(np.quantile(every, 0.002), np.quantile(every, 0.998), 26).tolist()
+    low, high = np.quantile(every, [0.002, 0.998])
+    # People who are all alike are one bar.
+    edges = np.linspace(low, high if high > low else low + 1.0, 26).tolist()
     for side, colour in (("humans", _HUMANS), ("crowd", _CROWD)):
         panel.hist(
             found.people[side].clip(edges[0], edges[-1]), edges, density=True, histtype="step", lw=1.4, color=colour

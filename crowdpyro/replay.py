@@ -145,6 +145,11 @@ def under_references(
     stand_in = in_place_of(other, model, persona)
     if problems is None:
         problems = [each for each in model.problems.index if each in stand_in.problems]
+        if not problems:
+            raise MissingReferenceError(
+                f"other has answers to none of the model's {len(model.problems)} problems; use the same ids, or give "
+                "problems."
+            )
     before = model.generate(participants, problems, references, seed=seed, **how)
     after = model.generate(participants, problems, stand_in, seed=seed, **how)
     told = ", ".join(other.names) + ("" if persona is None else f" as {persona!r}")

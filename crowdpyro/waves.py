@@ -84,7 +84,24 @@ def wave_of(
     # The traits stand aside while the answers are joined: what is no trait among few people was one in training.
     ids = people.index.to_frame(index=False)
     data = CrowdData.from_frames(answers, problems.reset_index(names="problem"), ids, scale=fitted.scale)
+    vast = data.response[np.abs(data.response) > np.sqrt(np.finfo(np.float32).max)]
+    if len(vast):
+        raise DataError(
+            f"column 'response': answer {vast.flat[0]:g} ({len(vast)} such) has a square beyond single precision; "
+            "correct it, or leave it out."
+        )
     return replace(data, participants=people)
+
+
+def with_a_chance(data: CrowdData, log_evidence: npt.NDArray[np.float64]) -> None:
+    """Raise `DataError` where somebody's answers have none under the model, their log evidence being -inf."""
+    never = np.flatnonzero(np.isneginf(log_evidence))
+    if len(never):
+        raise DataError(
+            f"column 'response': the answers of participant {shown(data.participants.index[never[0]])} are too far "
+            f"from all that the model has seen to have any chance ({len(never)} such people); correct them, or leave "
+            "them out."
+        )
 
 
 def joined(before: CrowdData, wave: CrowdData) -> CrowdData:
@@ -93,8 +110,15 @@ def joined(before: CrowdData, wave: CrowdData) -> CrowdData:
     Raises
     ------
     DataError
-        When somebody's answer contradicts the earlier one.
+        When somebody's answer contradicts the earlier one, or a problem has another text.
     """
+    both = before.problems.index.intersection(wave.problems.index)
+    reworded = both[(before.problems.loc[both, "text"] != wave.problems.loc[both, "text"]).to_numpy()]
+    if len(reworded):
+        raise DataError(
+            f"problem {shown(reworded[0])} has another text in an earlier wave ({len(reworded)} such); give it another "
+            "id."
+        )
     fresh = ~wave.problems.index.isin(before.problems.index)
     problems = pd.concat([before.problems, wave.problems[fresh]])
     place = problems.index.get_indexer(wave.problems.index)

@@ -50,7 +50,9 @@ class PersonDraws:
     log_weight
         Their exponentials sum to one over the draws; shape `(n_draws, n_participants)`.
     log_evidence
-        Log p(y_i | v_i) of the answers that were conditioned on, nats, 0 for none; shape `(n_participants,)`.
+        Log p(y_i | v_i) of the answers that were conditioned on, nats, 0 for none; shape `(n_participants,)`. Minus
+        infinity for answers so far out that single precision gives them no chance: there is no posterior then, and the
+        draws are left to be the prior's.
     """
 
     eps: Tensor
@@ -146,18 +148,24 @@ def _adapted(
     size = torch.Size([n_draws // (len(sources) + rounds)])
     eps = torch.cat([source.sample(size) for source in sources])
     likelihood = log_likelihoods(model, batch, eps)
+    possible = (likelihood + prior.log_prob(eps)).isfinite().any(0)
+    likelihood = torch.where(possible, likelihood, 0.0)
     while True:
         mixture = torch.logsumexp(torch.stack([source.log_prob(eps) for source in sources]), dim=0)
         log_weight = prior.log_prob(eps) + likelihood - mixture + math.log(len(sources))
         total = torch.logsumexp(log_weight, dim=0)
-        log_weight = log_weight - total
+        # Not `log_weight - total`: where both are large, what is left in single precision does not sum to one.
+        log_weight = log_weight.log_softmax(0)
         if not rounds:
-            return eps, log_weight, total - math.log(len(eps))
+            return eps, log_weight, torch.where(possible, total - math.log(len(eps)), -torch.inf)
         mean, covariance = _moments(eps, log_weight)
-        wider = _WIDER * covariance + _LEAST * torch.eye(model.n_eps, dtype=eps.dtype, device=eps.device)
+        # Relative where variances are vast, lest single precision round it away.
+        least = _LEAST * covariance.diagonal(dim1=1, dim2=2).amax(1).clamp(min=1.0)[:, None, None]
+        wider = _WIDER * covariance + least * torch.eye(model.n_eps, dtype=eps.dtype, device=eps.device)
         sources.append(MultivariateNormal(mean, covariance_matrix=wider, validate_args=False))
         fresh = sources[-1].sample(size)
-        eps, likelihood = torch.cat([eps, fresh]), torch.cat([likelihood, log_likelihoods(model, batch, fresh)])
+        eps = torch.cat([eps, fresh])
+        likelihood = torch.cat([likelihood, torch.where(possible, log_likelihoods(model, batch, fresh), 0.0)])
         rounds -= 1
 
 

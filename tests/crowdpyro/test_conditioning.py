@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from crowdpyro import Ballot, Categorical, Continuous, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal
+from crowdpyro.waves import with_a_chance
 
 N_PEOPLE, N_PROBLEMS = 120, 8
 SCALES = {
@@ -150,6 +151,12 @@ def test_a_frame_will_do_and_people_without_answers_keep_the_prior(model, fresh)
 def test_every_scale_is_conditioned(kind):
     scale = SCALES[kind]
     fitted, data = fit(scale, 15), people(scale, seed=9, n=60)
+    if kind == "continuous":
+        far = pd.DataFrame({"participant": [0], "problem": [0], "response": [1e25]})
+        with pytest.raises(DataError, match="answer 1e.25 .1 such. has a square beyond single precision"):
+            fitted.condition(far, data.participants.iloc[:1])
+        with pytest.raises(DataError, match="participant 1 are too far from all that the model has seen"):
+            with_a_chance(data, np.array([0.0, -np.inf]))
     known, rest = data.select(problems=range(5)), data.select(problems=range(5, 8))
     found = fitted.condition(known)
     table = found.predict(range(4, 8))
@@ -217,3 +224,26 @@ def test_new_problems_need_their_text(model, fresh):
     again = found.update(fresh.select(participants=[0], problems=[1]))
     assert again.n_answers.tolist() == [2]
     assert sorted(again.data.problems.index) == [1, 9]
+    with pytest.raises(DataError, match="problem 9 has another text in an earlier wave .1 such.; give it another id"):
+        found.update(frame, new.assign(text="statement nein"))
+
+
+def test_new_problems_in_any_order_of_waves_are_one_posterior(model, fresh):
+    who = fresh.participants.iloc[:1]
+    new = pd.DataFrame({"text": [f"new {k}" for k in range(4)]}, index=pd.Index(range(20, 24), name="problem"))
+    waves = [pd.DataFrame({"participant": [0], "problem": [20 + k], "response": [k + 1]}) for k in range(4)]
+    found = []
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        known = model.condition(None, who)
+        for k in order:
+            known = known.update(waves[k], new.loc[[20 + k]])
+        found.append(known)
+    pd.testing.assert_frame_equal(found[0].to_frame(), found[1].to_frame(), check_exact=True)
+    assert list(found[0].data.problems.index) == list(found[1].data.problems.index)
+
+
+def test_a_trait_does_not_vanish_behind_what_is_known(model, fresh):
+    found = model.condition(None, fresh.participants.iloc[:2].assign(ess=7.0, eps_0=8.0)).to_frame()
+    assert found["profile_ess"].tolist() == [7.0, 7.0]
+    assert found["profile_eps_0"].tolist() == [8.0, 8.0]
+    assert (found["ess"] > 100).all()

@@ -117,6 +117,13 @@ def test_the_classifier_keeps_its_error_rate():
     assert small <= stats.binom.ppf(1 - 1e-3, 60, 0.1)
 
 
+def test_trees_that_say_nothing_are_no_evidence():
+    """Eight people a half are fewer than a leaf: one score for everybody, and no coin decides."""
+    for seed in range(20):
+        found = individuation.classifier_test(crowd(1, 16).values(), crowd(2, 16).values(), seed=seed)
+        assert found[:2] == (0.5, 1.0)
+
+
 def test_absences_tell_the_classifier_nothing():
     accuracy, p_value, _ = individuation.classifier_test(crowd(1, absent=0.4).values(), crowd(2).values())
     assert p_value > 1e-3
@@ -147,8 +154,31 @@ def test_small_cells_are_flagged_and_have_intervals():
     mean = crowd(2, 600).values()[(crowd(2, 600).dataset["profile_group"] == "a").to_numpy()].mean(axis=1)
     assert row["mean_humans"] == pytest.approx(mean.mean())
     assert row["high_humans"] - row["low_humans"] == pytest.approx(
-        2 * 1.96 * mean.std(ddof=1) / len(mean) ** 0.5, rel=1e-3
+        2 * stats.t.isf(0.025, len(mean) - 1) * mean.std(ddof=1) / len(mean) ** 0.5, rel=1e-6
     )
+
+
+@pytest.mark.parametrize("case", ["alike", "one problem", "silent scale", "one answer", "sparse"])
+def test_little_data_is_a_report_with_gaps_and_a_page(case):
+    """Warnings are errors: nothing is divided by nobody."""
+    codes = crowd(1, 60).codes()
+    if case == "alike":
+        codes = np.full_like(codes, 2.0)
+    elif case == "one problem":
+        codes = codes[:, :1]
+    elif case == "silent scale":
+        codes[:, 4:] = np.nan
+    elif case == "one answer":
+        codes[1:, 4:] = np.nan
+    else:
+        codes = np.where(np.eye(N_ITEMS, dtype=bool)[np.arange(60) % N_ITEMS], codes, np.nan)
+    problems = pd.DataFrame(index=range(codes.shape[1]))
+    side = Crowd.from_matrix(codes, scale=SCALE, problems=problems, participants=pd.DataFrame(index=range(60)))
+    found = individuation.report(side, side, SCALES if codes.shape[1] > 1 else None)
+    assert found.summary.loc["W1 of answers", "crowd"] == pytest.approx(0, abs=1e-9)
+    assert np.isfinite(found.summary.loc["its p-value", "crowd"])
+    assert found.reliability["alpha_humans"].isna().any()
+    found.figure().canvas.draw()
 
 
 def test_numbers_absences_and_data_sets_will_do(tmp_path):
@@ -187,6 +217,9 @@ def test_wrong_uses_are_named():
         individuation.report(crowd(1), crowd(2), coverage=1)
     with pytest.raises(DataError, match="scales: problem 99 of 'one'"):
         individuation.report(crowd(1), crowd(2), {"one": [0, 99]})
+    for scales in ({}, {"one": []}):
+        with pytest.raises(DataError, match="give at least one scale, and every one at least one problem"):
+            individuation.report(crowd(1), crowd(2), scales)
     with pytest.raises(DataError, match="must be four people or more"):
         individuation.report(crowd(1, 3), crowd(2))
     other = crowd(1, 9)

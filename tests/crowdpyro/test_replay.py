@@ -142,6 +142,10 @@ def test_shares_of_levels_and_absences(model):
 def test_wrong_worlds_are_named(model):
     with pytest.raises(MissingReferenceError, match="fitted without references"):
         worlds.under_references(fit(references=False), answers_of("two", 0))
+    frame = answers_of("two", 0).to_frame()
+    alien = References.from_frame(frame.assign(problem=frame["problem"] + 100), scale=SCALE)
+    with pytest.raises(MissingReferenceError, match="other has answers to none of the model's 6 problems"):
+        worlds.under_references(model, alien)
     two = References.panel(answers_of("two", 0), answers_of("three", 0))
     with pytest.raises(MissingReferenceError, match="other has answers of two, three; the model reads 1: one"):
         worlds.under_references(model, two)

@@ -156,6 +156,19 @@ def test_people_without_noise_have_nothing_to_learn(meet, ordinal):
     torch.testing.assert_close(found.log_evidence, log_likelihoods(model, batch, found.eps)[0])
 
 
+def test_answers_far_out_leave_weights_that_sum_to_one_or_no_chance(meet, linear_gaussian):
+    """Log likelihoods of -1e19 keep nothing of a normalisation in single precision; -inf are no chance."""
+    model, guide = linear_gaussian
+    batch = answered(model, meet())
+    far = batch.participant == batch.participant.max()
+    for answer, proposer, chance in ((1e10, guide, True), (torch.inf, None, False)):
+        found = condition(model, proposer, replace(batch, response=torch.where(far, answer, batch.response)))
+        torch.testing.assert_close(found.log_weight.exp().sum(0), torch.ones(12))
+        assert (found.ess > 1 - 1e-4).all()
+        assert found.log_evidence.isfinite().tolist() == [True] * 11 + [chance]
+        assert found.covariance().isfinite().all()
+
+
 def test_wrong_uses_are_named(meet, traits):
     model, guide = traits
     batch = answered(model, meet())
