@@ -55,8 +55,8 @@ class CrowdLLM:
     objective
         `predictive`, `paper`, or an ELBO of Pyro's.
     backbone
-        A `FrozenLLM`, `RecordedAnswers` or the like, asked for references that are not passed; `llm.asking(question=...)`
-        says how.
+        A `FrozenLLM`, `RecordedAnswers` or the like, asked for references that are not passed;
+        `llm.asking(question=...)` says how.
     device
         Where to compute.
     progress
