@@ -137,7 +137,9 @@ class Aggregation:
 
         n_labels = self.participants["n_labels"].to_numpy()
         order = np.argsort(-n_labels, kind="stable")[:8]
-        names = [f"{self.table.participants[w]} ({n_labels[w]:,} label{'' if n_labels[w] == 1 else 's'})" for w in order]
+        names = [
+            f"{self.table.participants[w]} ({n_labels[w]:,} label{'' if n_labels[w] == 1 else 's'})" for w in order
+        ]
         average = np.average(self.confusion, axis=0, weights=n_labels)
         return confusion_matrices(
             np.concatenate([average[None], self.confusion[order]]),
