@@ -7,7 +7,7 @@ No LLM is asked again: the fitted model and a person's own answers say it all. P
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError
 from .models.ballot import Ballot
-from .models.scales import Categorical, Continuous
+from .models.scales import Categorical
+from .predicted import numbers, predictions
 from .recruit import Recruits
 from .tables import shown
 from .waves import joined, people_of_wave, wave_of, with_a_chance
@@ -73,7 +74,7 @@ def _posterior(
     data = data.select(problems=answered.index[np.lexsort((ids, np.where(rows < 0, len(model.problems), rows)))])
     batch = model.batch(data, references)
     draws = posterior(model.model, model.guide, batch, n_draws=n_draws, seed=seed)
-    with_a_chance(data, _numbers(draws.log_evidence))
+    with_a_chance(data, numbers(draws.log_evidence))
     return ConditionedPeople(model, data, references, draws, batch.profile, n_draws, seed)
 
 
@@ -149,9 +150,9 @@ class ConditionedPeople:
             name for name in traits if str(name).startswith("eps_") or name in ("n_answers", "log_evidence", "ess")
         ]
         frame = traits.rename(columns={name: f"profile_{name}" for name in taken}).assign(
-            n_answers=self.n_answers, log_evidence=_numbers(self.draws.log_evidence), ess=_numbers(self.draws.ess)
+            n_answers=self.n_answers, log_evidence=numbers(self.draws.log_evidence), ess=numbers(self.draws.ess)
         )
-        mean, covariance = _numbers(self.draws.mean()), _numbers(self.draws.covariance())
+        mean, covariance = numbers(self.draws.mean()), numbers(self.draws.covariance())
         for k in range(mean.shape[1]):
             frame[f"eps_{k}"], frame[f"eps_{k}_sd"] = mean[:, k], np.sqrt(covariance[:, k, k])
         return frame
@@ -224,7 +225,7 @@ class ConditionedPeople:
         told = self._twins(asked, references)
         with seeded(seed, self.model.device):
             people = program.participants(self.profile, self.draws.resampled(1)[0])
-            matrix = _numbers(decisions(program, asked.view, people, reference=told))
+            matrix = numbers(decisions(program, asked.view, people, reference=told))
         if keep:
             given = self._matrix(asked.frame.index)
             matrix = np.where(np.isnan(given), matrix, given)
@@ -282,7 +283,7 @@ class ConditionedPeople:
 
         if isinstance(self.data.scale, Ballot):
             raise DataError("data: answers are ballots, which have no order and so no transform; take log_score.")
-        return _numbers(transforms(self.model.model, self._further(data, references), self.draws, seed=seed))
+        return numbers(transforms(self.model.model, self._further(data, references), self.draws, seed=seed))
 
     # -- more answers ------------------------------------------------------------------------------------------
 
@@ -327,28 +328,13 @@ class ConditionedPeople:
         from .inference.conditioning import answers_of_all
 
         answers = answers_of_all(self.model.model, asked.view, self.profile, self._eps, told)
-        scale = self.data.scale
-        if isinstance(scale, Continuous):
-            return _of_draws(answers, tails)
-        parts = [(each.mean if each.event_shape else each.probs).mean(0) for each in answers]
-        probs = np.concatenate([_numbers(part).reshape(-1, scale.n_levels) for part in parts])
-        levels = {f"p_{label}": probs[:, k] for k, label in enumerate(scale.labels)}
-        if isinstance(scale, Ballot):
-            return levels
-        if isinstance(scale, Categorical):
-            return {"mode": np.asarray(scale.labels, dtype=object)[probs.argmax(1)], **levels}
-        mean = probs @ scale.values
-        sd = np.sqrt(np.maximum(probs @ scale.values**2 - mean**2, 0.0))
-        # The last cumulative share may be rounded to a little less than 1.
-        at = (probs.cumsum(1)[:, None] < tails[:, None] - 1e-6).sum(-1).clip(max=scale.n_levels - 1)
-        low, median, high = scale.values[at].T
-        return {"mean": mean, "sd": sd, "median": median, "low": low, "high": high, **levels}
+        return predictions(answers, self.data.scale, tails)
 
     def _twins(self, asked: Asked, references: References | None) -> torch.Tensor | None:
         """What each one's own twin answers, where people have any."""
         import torch
 
-        people = Recruits(self.participants, _numbers(self.profile).astype(np.float32))
+        people = Recruits(self.participants, numbers(self.profile).astype(np.float32))
         found = twin_references(
             self.model._state(), people, asked, self.references if references is None else references
         )
@@ -389,18 +375,3 @@ class ConditionedPeople:
                 f"conditioned on ({len(leak)} such), and scoring it would be a leak; leave it out."
             )
         return self.model.batch(further, references)
-
-
-def _numbers(values: torch.Tensor) -> FloatArray:
-    return values.double().cpu().numpy()
-
-
-def _of_draws(answers: Iterator[Any], tails: FloatArray) -> dict[str, FloatArray]:
-    """Mean, standard deviation and quantiles of continuous answers, the last from a draw for each draw of eps."""
-    columns: dict[str, list[FloatArray]] = {name: [] for name in ("mean", "sd", "low", "median", "high")}
-    for answer in answers:
-        drawn = _numbers(answer.sample()).reshape(len(answer.mean), -1)
-        found = (drawn.mean(0), drawn.std(0), *np.quantile(drawn, tails, axis=0))
-        for column, value in zip(columns.values(), found, strict=True):
-            column.append(value)
-    return {name: np.concatenate(column) for name, column in columns.items()}
