@@ -9,16 +9,14 @@ to a few hundred dimensions. Effects of a level on one problem are many and hard
 
 from __future__ import annotations
 
-import math
-
 import pyro
 import torch
 from pyro import poutine
 from pyro.infer import MCMC, NUTS, Trace_ELBO
 from pyro.infer.autoguide import AutoGuideList, AutoMultivariateNormal, AutoNormal, init_to_median
 
-from ..models.errors import ModelError
 from ..models.mrp import MultilevelRegression, SurveyTable
+from .descent import descend
 from .posterior import Posterior
 from .runtime import seeded
 
@@ -63,20 +61,7 @@ def vary(
         guide = _guide(model, table)
         guide(table)  # an AutoGuide has parameters after its first call
         elbo = Trace_ELBO(max_plate_nesting=1)
-        optimizer = torch.optim.Adam(guide.parameters(), lr=lr, foreach=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
-        losses = []
-        for step in range(n_steps):
-            optimizer.zero_grad()
-            # Pyro checks shapes and supports at the first step, as in `fit`.
-            with pyro.validation_enabled(step == 0):
-                loss = elbo.differentiable_loss(model, guide, table)
-            if not math.isfinite(loss.item()):
-                raise ModelError(f"step {step}: the loss is {loss.item()}; lower lr={lr:g}.")
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
+        losses = descend(elbo, model, guide, table, num_steps=n_steps, lr=lr)
         with torch.no_grad(), pyro.validation_enabled(False):
             sites = [guide(table) for _ in range(n_samples)]
     draws = {name: torch.stack([site[name] for site in sites]).numpy()[None] for name in sites[0]}

@@ -18,6 +18,7 @@ from pyro.infer.autoguide import AutoGuide, AutoNormal, init_to_value
 from ...models.annotation.base import AnnotationModel
 from ...models.annotation.labels import Labels
 from ...models.errors import ModelError
+from ..descent import descend
 from ..runtime import seeded
 from .point import point_estimate
 from .posterior import AnnotationFit, averaged
@@ -74,23 +75,10 @@ def fit_svi(
         guide = autoguide(poutine.block(model, hide=["truth"]), init_loc_fn=start)
         guide(labels)  # an AutoGuide has parameters after its first call
         elbo = TraceEnum_ELBO(num_particles=num_particles, vectorize_particles=num_particles > 1, max_plate_nesting=1)
-        optimizer = torch.optim.Adam(guide.parameters(), lr=lr)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
-        bounds = []
-        for step in range(num_steps):
-            optimizer.zero_grad()
-            # Pyro checks shapes and supports at the first step only.
-            with pyro.validation_enabled(step == 0):
-                loss = elbo.differentiable_loss(model, guide, labels)
-            if not math.isfinite(loss.item()):
-                raise ModelError(f"step {step}: the loss is {loss.item()}; lower lr={lr:g}.")
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            bounds.append(-loss.item())
+        losses = descend(elbo, model, guide, labels, num_steps=num_steps, lr=lr)
         with torch.no_grad():
             sites = [guide(labels) for _ in range(num_samples)]
     draws = {name: torch.stack([site[name] for site in sites])[None] for name in sites[0]}
     truth, _ = averaged(model, labels, draws)
     params = {name: value.mean((0, 1)) for name, value in draws.items()}
-    return AnnotationFit(truth, params, tuple(bounds), num_steps, True, draws)
+    return AnnotationFit(truth, params, tuple(-loss for loss in losses), num_steps, True, draws)
