@@ -37,10 +37,17 @@ def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFra
     if len(repeated):
         raise DataError(f"table {name!r}: column {repeated[0]!r} stands there twice or more; keep one.")
     absent = [key for key in keys if key not in frame.columns and key not in frame.index.names]
-    frame = frame.rename(columns=folded_names(frame.columns, absent))
+    if not absent:
+        return frame
+    frame = _with_names(frame, folded_names(frame.columns, absent))
     aliases = {_ALIASES[key]: key for key in absent if key in _ALIASES and key not in frame.columns}
-    frame = frame.rename(columns=folded_names(frame.columns, aliases))
-    return frame.rename(columns=aliases)
+    frame = _with_names(frame, folded_names(frame.columns, aliases))
+    return _with_names(frame, aliases)
+
+
+def _with_names(frame: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Columns renamed; pandas takes .3 ms to rename none."""
+    return frame.rename(columns=names) if names else frame
 
 
 def stripped(ids: pd.Series) -> pd.Series:

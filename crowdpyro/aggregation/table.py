@@ -24,6 +24,7 @@ IntArray = npt.NDArray[np.int32]
 
 _COLUMNS = ("problem", "participant", "response")
 _UNKNOWN = -1
+_ROWS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +64,22 @@ class LabelTable:
         frame = require_rows(renamed(frame, _COLUMNS, "labels"), "labels")
         require_columns(frame, _COLUMNS, "labels")
         notes: list[str] = []
-        (item, problems), (worker, participants) = (_encoded(_observed(frame[column])) for column in _COLUMNS[:2])
+        # One block for all three, which the system hands out in large pages: a third of the time at a million labels.
+        rows = np.empty((3, len(frame)), CODE)
+        (item, problems), (worker, participants) = (
+            _encoded(_observed(frame[column]), row) for column, row in zip(_COLUMNS[:2], rows[:2], strict=True)
+        )
         for column, code in (("problem", item), ("participant", worker)):
-            gaps = code < 0
-            if gaps.any():
+            if code.min() < 0:
+                gaps = code < 0
                 raise DataError(
                     f"column {column!r} of labels is empty in {row_of(frame.index[gaps])} ({int(gaps.sum())} such "
                     "rows); fill it or drop the row."
                 )
-        label, found = _labels(frame["response"])
-        given = label >= 0
-        if not given.all():
+        label, found = _labels(frame["response"], rows[2])
+        given: Any = slice(None)
+        if label.min() < 0:
+            given = label >= 0
             notes.append(f"{int((~given).sum())} empty labels taken as no label")
             if not given.any():
                 raise DataError("column 'response' of labels holds no label at all; give at least one.")
@@ -132,12 +138,12 @@ class LabelTable:
         return (*self.notes, *([f"{repeats} labels repeat a participant and problem: each is a vote"] * (repeats > 0)))
 
 
-def _labels(column: pd.Series) -> tuple[IntArray, pd.Index]:
+def _labels(column: pd.Series, out: IntArray) -> tuple[IntArray, pd.Index]:
     """Codes of labels, -1 where there is none, and the labels.
 
     Whole numbers that a missing value beside them made floats are whole again.
     """
-    codes, found = _encoded(column)
+    codes, found = _encoded(column, out)
     if pd.api.types.is_float_dtype(found):
         numbers = found.to_numpy(dtype=np.float64)
         if not np.isfinite(numbers).all():
@@ -162,24 +168,27 @@ def _observed(ids: pd.Series) -> pd.Series:
     return ids.cat.remove_unused_categories() if isinstance(ids.dtype, pd.CategoricalDtype) else ids
 
 
-def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
+def _encoded(column: pd.Series, out: IntArray) -> tuple[IntArray, pd.Index]:
     """Codes of a column, -1 where a cell is empty, and what they stand for, sorted where it can be.
 
-    Whole numbers that lie close together are counted instead of hashed: 6 ms a million instead of 35.
+    Whole numbers that lie close together are counted instead of hashed: 1 to 2 ms a million instead of 35.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy().astype(CODE), column.cat.categories
     values = column.to_numpy()
     if values.dtype.kind in "iu":
-        low, high = int(values.min()), int(values.max())
+        low, high = _extent(values)
         if high - low < 4 * len(values) + 1024 and high < 2**63:
             # In eight bytes, a buffer at a time: a difference of small integers may lie outside of their own type.
-            place = np.subtract(values, low, out=np.empty(len(values), CODE), dtype=np.int64, casting="unsafe")
+            np.subtract(values, low, out=out, dtype=np.int64, casting="unsafe")
             seen = np.zeros(high - low + 1, dtype=bool)
-            seen[place] = True
+            for start in range(0, len(out), _ROWS):  # a few rows show mostly that no number is left out
+                seen[out[start : start + _ROWS]] = True
+                if seen.all():
+                    return out, pd.RangeIndex(low, high + 1)
             order = np.cumsum(seen, dtype=CODE)
             order -= 1
-            return order.take(place, out=place, mode="clip"), pd.Index(np.flatnonzero(seen) + low)
+            return order.take(out, out=out, mode="clip"), pd.Index(np.flatnonzero(seen) + low)
     try:
         codes, uniques = pd.factorize(column)
     except TypeError as error:  # a list is not hashable
@@ -195,6 +204,13 @@ def _encoded(column: pd.Series) -> tuple[IntArray, pd.Index]:
     rank = np.full(len(upwards) + 1, -1, CODE)
     rank[upwards] = np.arange(len(upwards), dtype=CODE)
     return rank[codes], index[upwards]
+
+
+def _extent(values: npt.NDArray[Any]) -> tuple[int, int]:
+    """Least and greatest of whole numbers, block by block: the second look at a block finds it in the cache."""
+    blocks = [values[start : start + _ROWS] for start in range(0, len(values), _ROWS)]
+    low, high = zip(*((block.min(), block.max()) for block in blocks), strict=True)
+    return int(min(low)), int(max(high))
 
 
 def _levels(scale: Scale) -> pd.Index:

@@ -24,17 +24,17 @@ def fit_majority(labels: Labels) -> AnnotationFit:
     item without labels has equal shares.
     """
     n_items, n_classes = labels.n_items, labels.n_classes
-    cell = labels.item.numpy().astype(np.int64)
-    cell *= n_classes
-    cell += labels.label.numpy()
-    share = np.bincount(cell, minlength=n_items * n_classes).reshape(n_items, n_classes).astype(np.float64)
-    total = share @ np.ones(n_classes)
-    share[total == 0] = 1.0
-    share /= np.where(total == 0, n_classes, total)[:, None]
+    # By torch, which counts codes of four bytes as they are: half of numpy's time.
+    item = labels.item if n_items * n_classes < 2**31 else labels.item.long()
+    votes = torch.bincount(torch.add(labels.label, item, alpha=n_classes), minlength=n_items * n_classes)
+    share = votes.view(n_items, n_classes).double()
+    total = share @ share.new_ones(n_classes)
+    share /= total[:, None]
+    share[total == 0] = 1 / n_classes
     if labels.known is not None:
-        golden = np.flatnonzero(labels.known.numpy() != UNKNOWN)
-        share[golden] = np.eye(n_classes)[labels.known.numpy()[golden]]
-    return AnnotationFit(torch.as_tensor(share), {}, (), 0)
+        golden = labels.known != UNKNOWN
+        share[golden] = torch.eye(n_classes, dtype=share.dtype)[labels.known[golden].long()]
+    return AnnotationFit(share, {}, (), 0)
 
 
 def winners(truth: npt.NDArray[np.float64], seed: int = 0) -> npt.NDArray[np.int64]:

@@ -67,7 +67,8 @@ def _check_codes(name: str, codes: Tensor, low: int, high: int, length: int) -> 
     if codes.dtype not in (torch.int32, torch.int64) or codes.shape != (length,):
         shape = tuple(codes.shape)
         raise DataError(f"{name} is {codes.dtype} of shape {shape}; give int32 or int64 codes of shape ({length},).")
-    if len(codes) and (codes.min() < low or codes.max() >= high):
-        raise DataError(
-            f"{name} reaches from {codes.min().item()} to {codes.max().item()}; give codes from {low} to {high - 1}."
-        )
+    if not len(codes):
+        return
+    least, most = (each.item() for each in codes.aminmax())
+    if least < low or most >= high:
+        raise DataError(f"{name} reaches from {least} to {most}; give codes from {low} to {high - 1}.")
