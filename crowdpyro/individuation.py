@@ -1,32 +1,33 @@
 """Whether a crowd's members are individuals: how they differ, from each other and within themselves, beside humans.
 
 alpha      k/(k-1) (1 - sum_t var(y_t) / var(sum_t y_t)),   se(log(1 - alpha)) = sqrt(2k / ((k-1)(n-2)))
-grouping   (MS_between - MS_within) / n_0 / MS_within        of a trait's levels, mean over problems
 
-Cronbach (1951) and Bonett (2002); the components of variance of a one-way layout (Searle, Casella and McCulloch 1992),
-which do not grow with fewer people, so that a ratio of crowd to humans above 1 says stereotypes; the classifier is
-`two_sample`'s. Items that are keyed the other way round are turned by the humans' correlations.
+Cronbach (1951) and Bonett (2002), whose n is Kish's effective number where people have survey weights, which count
+throughout. Groups are `individuation_groups`', the classifier is `two_sample`'s. Items that are keyed the other way
+round are turned by the humans' correlations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm, pearsonr, t
+from scipy.stats import norm, pearsonr
 
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError
+from .individuation_groups import grouping, subgroups
 from .inference.checks import correlations
 from .inference.seeds import generator
 from .metrics import correlation_error, wasserstein1
 from .models.scales import Continuous, Ordinal
+from .people_spread import centred_means, column_means, spread, variance_within
+from .survey import checked_weights, effective_sample_size
 from .tables import shown
 from .two_sample import classifier_test
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 Scales = Mapping[str, Sequence[object]] | pd.Series
 
-# Fewer people than this have no mean worth an interval of the normal's.
-_SMALL = 30
 _PAIRS = 10
 
 
@@ -58,8 +57,8 @@ class Individuation:
         Means of people's mean answers, one row a (trait, level); `small` marks cells of fewer than 30 people.
     pairs
         Correlations of two problems, humans' and crowd's, one row a pair.
-    people
-        Mean answers of people, one array a side.
+    people, weights
+        Mean answers of people, and their survey weights, one array a side.
     roc
         False and true positive rates of the classifier.
     """
@@ -70,6 +69,7 @@ class Individuation:
     subgroups: pd.DataFrame
     pairs: pd.DataFrame
     people: Mapping[str, FloatArray] = field(repr=False)
+    weights: Mapping[str, FloatArray] = field(repr=False)
     roc: tuple[FloatArray, FloatArray] = field(repr=False)
 
     def to_frame(self) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def report(
     crowd
         Drawn answers.
     humans
-        Other people than those it was made from, best. Survey weights count in histograms and correlations.
+        Other people than those it was made from, best.
     scales
         Items of every scale, `{"openness": ["O1", ...]}`, or a series of scale names indexed by problem, such as
         `data.problems["trait"]`; None for one scale of all problems.
@@ -137,68 +137,79 @@ def report(
     if not problems:
         raise DataError("crowd and humans share no problem; nothing to compare.")
     theirs, ours = (each.values()[:, each.problems.get_indexer(pd.Index(problems))] for each in (people, crowd))
-    answered = [np.flatnonzero(~np.isnan(each).all(axis=1)) for each in (theirs, ours)]
+    weighing = {side: _weights(each) for side, each in (("humans", people), ("crowd", crowd))}
+    answered = [
+        np.flatnonzero(~np.isnan(each).all(axis=1) & (weight > 0))
+        for each, weight in zip((theirs, ours), weighing.values(), strict=True)
+    ]
     if min(map(len, answered)) < 4:
-        raise DataError("crowd and humans must be four people or more each, with an answer to a shared problem.")
+        raise DataError(
+            "crowd and humans must be four people or more each, of positive weight and with an answer to a shared "
+            "problem."
+        )
     rng = generator(seed)
     matrices = {"humans": theirs[answered[0]], "crowd": ours[answered[1]]}
     traits = {"humans": _traits(people).iloc[answered[0]], "crowd": _traits(crowd).iloc[answered[1]]}
     items = _items(scales, problems)
     summary: dict[str, tuple[float, float, float]] = {}
-    weighing = {
-        side: None if each.weights is None else each.weights[rows]
-        for side, each, rows in zip(matrices, (people, crowd), answered, strict=True)
-    }
+    weighing = {side: weighing[side][rows] for side, rows in zip(matrices, answered, strict=True)}
     pairs = _pairs(matrices, problems, weighing)
-    half = _half(matrices["humans"], rng)
+    half = _half(matrices["humans"], weighing["humans"], rng)
     summary["correlation error"] = (0.0, _rmse(pairs["humans"], pairs["crowd"]), half)
     if isinstance(crowd.scale, Ordinal):
         shares = [each.shares()[each.problems.get_indexer(pd.Index(problems))] for each in (people, crowd)]
         summary["W1 of answers"] = (0.0, wasserstein1(shares[1], shares[0], crowd.scale.values), np.nan)
-    means = {side: _centred_means(each) for side, each in matrices.items()}
-    spread = {side: _sd(each) for side, each in means.items()}
-    summary["sd of people's means"] = (spread["humans"], spread["crowd"], np.nan)
-    within = {side: _within(each) for side, each in matrices.items()}
+    means = {side: centred_means(each, weighing[side]) for side, each in matrices.items()}
+    apart = {side: spread(each, weighing[side]) for side, each in means.items()}
+    summary["sd of people's means"] = (apart["humans"], apart["crowd"], np.nan)
+    within = {side: variance_within(each, weighing[side]) for side, each in matrices.items()}
     summary["variance within people"] = (within["humans"], within["crowd"], np.nan)
     if same_people:
         summary["person-level correlation"] = (np.nan, _same_people(people, crowd, problems), np.nan)
-    accuracy, p_value, roc = classifier_test(matrices["humans"], matrices["crowd"], seed=seed)
+    weights = (weighing["humans"], weighing["crowd"])
+    accuracy, p_value, roc = classifier_test(matrices["humans"], matrices["crowd"], weights=weights, seed=seed)
     summary["classifier's accuracy"] = (0.5, accuracy, np.nan)
     summary["its p-value"] = (np.nan, p_value, np.nan)
     summary["its AUC"] = (0.5, float(np.trapezoid(roc[1], roc[0])), np.nan)
     return Individuation(
         pd.DataFrame.from_dict(summary, orient="index", columns=["humans", "crowd", "noise"]).rename_axis("quantity"),
-        _reliability(matrices, items, coverage),
-        _grouping(matrices, traits),
-        _subgroups(matrices, traits, coverage),
+        _reliability(matrices, weighing, items, coverage),
+        grouping(matrices, weighing, traits),
+        subgroups(matrices, weighing, traits, coverage),
         pairs,
         means,
+        weighing,
         roc,
     )
 
 
-def cronbach_alpha(answers: npt.ArrayLike) -> float:
+def cronbach_alpha(answers: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
     """Cronbach's alpha of items keyed alike, over the people who answered all of them.
 
     Parameters
     ----------
     answers
         Shape `(n_participants, n_items)`, NaN where absent; NaN comes out for fewer than two items or three people.
+    weights
+        Survey weights of the people, `(n_participants,)`; equal ones when None.
     """
     matrix = np.asarray(answers, dtype=float)
     if matrix.ndim != 2:
         raise DataError(f"answers have shape {matrix.shape}; give (n_participants, n_items).")
-    full = matrix[~np.isnan(matrix).any(axis=1)]
+    weight = np.ones(len(matrix)) if weights is None else checked_weights(weights, len(matrix))
+    full = ~np.isnan(matrix).any(axis=1) & (weight > 0)
+    matrix, weight = matrix[full], weight[full]
     k = matrix.shape[1]
-    if k < 2 or len(full) < 3:
+    if k < 2 or len(matrix) < 3:
         return float("nan")
-    total = float(full.sum(axis=1).var(ddof=1))
-    return k / (k - 1) * (1 - float(full.var(axis=0, ddof=1).sum()) / total) if total > 0 else float("nan")
+    total = spread(matrix.sum(axis=1), weight) ** 2
+    of_items = sum(spread(item, weight) ** 2 for item in matrix.T)
+    return k / (k - 1) * (1 - of_items / total) if total > 0 else float("nan")
 
 
-def keyed(answers: FloatArray) -> FloatArray:
+def keyed(answers: FloatArray, weights: FloatArray | None = None) -> FloatArray:
     """Sign of every item in the first principal component of the correlations, most of them 1, shape `(n_items,)`."""
-    matrix = np.nan_to_num(correlations(answers, _PAIRS))
+    matrix = np.nan_to_num(correlations(answers, _PAIRS, weights))
     np.fill_diagonal(matrix, 1.0)
     first = np.linalg.eigh(matrix).eigenvectors[:, -1]
     signs = np.where(first < 0, -1.0, 1.0)
@@ -226,6 +237,10 @@ def _items(scales: Scales | None, problems: list[object]) -> dict[str, list[int]
     return found
 
 
+def _weights(crowd: Crowd) -> FloatArray:
+    return np.ones(crowd.n_participants) if crowd.weights is None else crowd.weights
+
+
 def _traits(crowd: Crowd) -> pd.DataFrame:
     """Profiles of a crowd's members."""
     columns = {
@@ -237,7 +252,7 @@ def _traits(crowd: Crowd) -> pd.DataFrame:
 
 
 def _pairs(
-    matrices: Mapping[str, FloatArray], problems: list[object], weighing: Mapping[str, FloatArray | None]
+    matrices: Mapping[str, FloatArray], problems: list[object], weighing: Mapping[str, FloatArray]
 ) -> pd.DataFrame:
     upper = np.triu_indices(len(problems), 1)
     found = {side: correlations(each, _PAIRS, weighing[side])[upper] for side, each in matrices.items()}
@@ -250,32 +265,13 @@ def _rmse(one: pd.Series, other: pd.Series) -> float:
     return float(np.sqrt(np.square(one[known] - other[known]).mean())) if known.any() else float("nan")
 
 
-def _half(answers: FloatArray, rng: np.random.Generator) -> float:
+def _half(answers: FloatArray, weights: FloatArray, rng: np.random.Generator) -> float:
     """Correlation error of one random half of the humans against the other."""
     order = rng.permutation(len(answers))
-    halves = [correlations(answers[order[start::2]], _PAIRS) for start in (0, 1)]
+    parts = [order[start::2] for start in (0, 1)]
+    halves = [correlations(answers[part], _PAIRS, weights[part]) for part in parts]
     known = np.isfinite(halves[0]) & np.isfinite(halves[1]) & ~np.eye(answers.shape[1], dtype=bool)
     return correlation_error(halves[0], halves[1]) if known.any() else float("nan")
-
-
-def _within(answers: FloatArray) -> float:
-    """Mean variance of a person's answers, over those who gave two or more."""
-    several = answers[(~np.isnan(answers)).sum(axis=1) > 1]
-    return float(np.nanvar(several, axis=1, ddof=1).mean()) if len(several) else float("nan")
-
-
-def _sd(values: FloatArray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _centred_means(answers: FloatArray) -> FloatArray:
-    """Mean answer of everybody, each answer taken from its problem's mean: who met what does not matter."""
-    return np.asarray(np.nanmean(answers - _column_means(answers), axis=1))
-
-
-def _column_means(answers: FloatArray) -> FloatArray:
-    there = ~np.isnan(answers)
-    return np.asarray(np.where(there, answers, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
 
 def _same_people(humans: Crowd, crowd: Crowd, problems: list[object]) -> float:
@@ -287,112 +283,43 @@ def _same_people(humans: Crowd, crowd: Crowd, problems: list[object]) -> float:
     sides = []
     for each, index in ((humans, ids[0]), (crowd, ids[1])):
         values = each.values()[:, each.problems.get_indexer(pd.Index(problems))]
-        sides.append((values - _column_means(values))[index.get_indexer(shared)])
+        sides.append((values - column_means(values, _weights(each)))[index.get_indexer(shared)])
     both = ~(np.isnan(sides[0]) | np.isnan(sides[1]))
+    weights = _weights(humans)[ids[0].get_indexer(shared)]
     found = [
-        pearsonr(one[there], other[there]).statistic
-        for one, other, there in zip(*sides, both, strict=True)
-        if there.sum() > 2 and one[there].std() > 0 and other[there].std() > 0
+        (pearsonr(one[there], other[there]).statistic, weight)
+        for one, other, there, weight in zip(*sides, both, weights, strict=True)
+        if there.sum() > 2 and one[there].std() > 0 and other[there].std() > 0 and weight > 0
     ]
-    return float(np.mean(found)) if found else float("nan")
+    if not found:
+        return float("nan")
+    correlation, weight = np.array(found).T
+    return float(np.average(correlation, weights=weight))
 
 
-def _reliability(matrices: Mapping[str, FloatArray], items: Mapping[str, list[int]], coverage: float) -> pd.DataFrame:
+def _reliability(
+    matrices: Mapping[str, FloatArray],
+    weighing: Mapping[str, FloatArray],
+    items: Mapping[str, list[int]],
+    coverage: float,
+) -> pd.DataFrame:
     rows = {}
     for name, columns in items.items():
-        sign = keyed(matrices["humans"][:, columns])
+        sign = keyed(matrices["humans"][:, columns], weighing["humans"])
         row: dict[str, float] = {"items": len(columns)}
         scores = {side: each[:, columns] * sign for side, each in matrices.items()}
         for side, score in scores.items():
-            row[f"alpha_{side}"] = cronbach_alpha(score)
+            row[f"alpha_{side}"] = cronbach_alpha(score, weighing[side])
         row["difference"] = row["alpha_crowd"] - row["alpha_humans"]
-        n = int((~np.isnan(scores["humans"]).any(axis=1)).sum())
+        full = weighing["humans"][~np.isnan(scores["humans"]).any(axis=1)]
+        n = effective_sample_size(full) if len(full) else 0.0
         k = len(columns)
         reach = norm.isf((1 - coverage) / 2) * np.sqrt(2 * k / max(k - 1, 1) / max(n - 2, 1))
         # Of the humans' own alpha.
         row["low"], row["high"] = (1 - (1 - row["alpha_humans"]) * np.exp(turn * reach) for turn in (1, -1))
         for side, score in scores.items():
-            row[f"sd_{side}"] = _sd(_centred_means(score[~np.isnan(score).all(axis=1)]))
+            there = ~np.isnan(score).all(axis=1)
+            row[f"sd_{side}"] = spread(centred_means(score[there], weighing[side][there]), weighing[side][there])
         row["sd_ratio"] = row["sd_crowd"] / row["sd_humans"] if row["sd_humans"] > 0 else float("nan")
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("scale")
-
-
-class _Levels(NamedTuple):
-    """Level of everybody's trait on each side, and the levels in order."""
-
-    humans: npt.NDArray[np.object_]
-    crowd: npt.NDArray[np.object_]
-    order: list[str]
-
-
-def _levels(traits: Mapping[str, pd.DataFrame]) -> dict[str, _Levels]:
-    """Traits of both sides on which humans differ; numbers in four groups, cut at the humans' quartiles."""
-    found = {}
-    for name in traits["humans"].columns.intersection(traits["crowd"].columns):
-        sides = [traits[side][name] for side in ("humans", "crowd")]
-        if all(pd.api.types.is_numeric_dtype(each) for each in sides) and sides[0].nunique() > 5:
-            cuts = np.unique(np.quantile(sides[0], [0.25, 0.5, 0.75]))
-            order = [f"<= {cuts[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(cuts)), f"> {cuts[-1]:g}"]
-            names = np.asarray(order, dtype=object)
-            groups = [names[np.searchsorted(cuts, each.to_numpy(dtype=float))] for each in sides]
-        else:
-            groups = [each.map(str).to_numpy(dtype=object) for each in sides]
-            order = sorted({*groups[0], *groups[1]})
-        if len(pd.unique(groups[0])) > 1:
-            found[str(name)] = _Levels(groups[0], groups[1], order)
-    return found
-
-
-def _grouping(matrices: Mapping[str, FloatArray], traits: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    rows = {}
-    for trait, levels in _levels(traits).items():
-        row = {side: _between_over_within(each, getattr(levels, side)) for side, each in matrices.items()}
-        rows[trait] = row | {"difference": row["crowd"] - row["humans"]}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["humans", "crowd", "difference"]).rename_axis("trait")
-
-
-def _between_over_within(answers: FloatArray, levels: npt.NDArray[np.object_]) -> float:
-    """Component of variance between groups over that within them, mean over problems; below 0 by chance alone."""
-    found = []
-    for column in answers.T:
-        there = ~np.isnan(column)
-        codes, names = pd.factorize(levels[there])
-        count, value = np.bincount(codes, minlength=len(names)).astype(float), column[there]
-        n, k = len(value), len(names)
-        if k < 2 or n <= k:
-            continue
-        mean = np.bincount(codes, value, minlength=k) / count
-        within = float(np.square(value - mean[codes]).sum() / (n - k))
-        between = float((count * np.square(mean - value.mean())).sum() / (k - 1))
-        n_0 = (n - float(np.square(count).sum()) / n) / (k - 1)
-        if within > 0:
-            found.append((between - within) / n_0 / within)
-    return float(np.mean(found)) if found else float("nan")
-
-
-def _subgroups(matrices: Mapping[str, FloatArray], traits: Mapping[str, pd.DataFrame], coverage: float) -> pd.DataFrame:
-    rows, index = [], []
-    offset = _column_means(matrices["humans"])
-    for trait, levels in _levels(traits).items():
-        for level in levels.order:
-            row: dict[str, float] = {}
-            n_of = []
-            for side, answers in matrices.items():
-                # From the humans' mean of each problem, so that who met what does not matter.
-                means = np.nanmean(answers[getattr(levels, side) == level] - offset, axis=1) + offset.mean()
-                n = len(means)
-                n_of.append(n)
-                mean = float(means.mean()) if n else float("nan")
-                # Student's t: a cell of five people has no normal interval.
-                reach = float(t.isf((1 - coverage) / 2, n - 1) * means.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-                row |= {
-                    f"n_{side}": n,
-                    f"mean_{side}": mean,
-                    f"low_{side}": mean - reach,
-                    f"high_{side}": mean + reach,
-                }
-            rows.append(row | {"small": min(n_of) < _SMALL})
-            index.append((trait, level))
-    names = ["trait", "level"]
-    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(index, names=names) if index else None)

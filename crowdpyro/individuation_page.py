@@ -80,9 +80,8 @@ def _people(panel: Axes, found: Individuation) -> None:
     # People who are all alike are one bar.
     edges = np.linspace(low, high if high > low else low + 1.0, 26).tolist()
     for side, colour in (("humans", _HUMANS), ("crowd", _CROWD)):
-        panel.hist(
-            found.people[side].clip(edges[0], edges[-1]), edges, density=True, histtype="step", lw=1.4, color=colour
-        )
+        means, weights = found.people[side].clip(edges[0], edges[-1]), found.weights[side]
+        panel.hist(means, edges, weights=weights, density=True, histtype="step", lw=1.4, color=colour)
     panel.set_yticks([])
     spread = found.summary.loc["sd of people's means"]
     _title(

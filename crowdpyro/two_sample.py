@@ -13,12 +13,17 @@ from scipy.stats import binom
 
 from .errors import DataError
 from .inference.seeds import generator
+from .survey import checked_weights
 
 FloatArray = npt.NDArray[np.float64]
 
 
 def classifier_test(
-    humans: npt.ArrayLike, crowd: npt.ArrayLike, *, seed: int = 0
+    humans: npt.ArrayLike,
+    crowd: npt.ArrayLike,
+    *,
+    weights: tuple[npt.ArrayLike | None, npt.ArrayLike | None] = (None, None),
+    seed: int = 0,
 ) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
     """Whether gradient-boosted trees tell humans from crowd.
 
@@ -27,6 +32,10 @@ def classifier_test(
     humans, crowd
         Answers, shape `(n_participants, n_problems)`, NaN where absent; the larger side is thinned to the smaller, and
         everybody is silent where a random member of the other side is, so that absences tell nothing.
+    weights
+        Survey weights of humans and of crowd. Each is thinned to the law that its weights speak of, everybody being
+        kept with chance w_i / max w: those left count alike, and are independent still. Where fewer than four are,
+        nothing is told: accuracy 1/2, p-value 1.
     seed
         Of thinning, halves and trees.
 
@@ -43,9 +52,12 @@ def classifier_test(
 
     rng = generator(seed)
     sides = [np.asarray(each, dtype=float) for each in (humans, crowd)]
+    if min(len(each) for each in sides) < 4:
+        raise DataError(f"humans and crowd are {len(sides[0])} and {len(sides[1])} people; give four or more each.")
+    sides = [_of_equal_weights(each, weight, rng) for each, weight in zip(sides, weights, strict=True)]
     n = min(len(each) for each in sides)
     if n < 4:
-        raise DataError(f"humans and crowd are {len(sides[0])} and {len(sides[1])} people; give four or more each.")
+        return 0.5, 1.0, (np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     # The same number of both in each half, so that chance is exactly 1/2.
     sides = [each[rng.permutation(len(each))[: 2 * (n // 2)]] for each in sides]
     absent = [np.isnan(each)[rng.permutation(len(each))] for each in sides]
@@ -64,3 +76,11 @@ def classifier_test(
     rates = [np.append(0.0, np.cumsum(label[order] == side)[last] / (n // 2)) for side in (0, 1)]
     accuracy = (right + (len(label) - n_told) / 2) / len(label)
     return accuracy, float(binom.sf(right - 1, n_told, 0.5)), (rates[0], rates[1])
+
+
+def _of_equal_weights(answers: FloatArray, weights: npt.ArrayLike | None, rng: np.random.Generator) -> FloatArray:
+    """People of the weighted law, by rejection; everybody where all weigh alike."""
+    if weights is None:
+        return answers
+    weight = checked_weights(weights, len(answers))
+    return answers if np.ptp(weight) <= 1e-12 else answers[rng.random(len(weight)) < weight / weight.max()]

@@ -58,7 +58,10 @@ def test_alphas_interval_covers():
     inside = 0
     for seed in range(200):
         row = individuation._reliability(
-            {"humans": crowd(seed, 100).values(), "crowd": crowd(seed, 100).values()}, {"one": [0, 1, 2, 3]}, 0.9
+            {"humans": crowd(seed, 100).values(), "crowd": crowd(seed, 100).values()},
+            {"humans": np.ones(100), "crowd": np.ones(100)},
+            {"one": [0, 1, 2, 3]},
+            0.9,
         ).iloc[0]
         inside += row["low"] <= truth <= row["high"]
     assert stats.binom.ppf(5e-4, 200, 0.9) <= inside <= stats.binom.ppf(1 - 5e-4, 200, 0.9)
@@ -92,20 +95,50 @@ def test_people_without_traits_and_stereotypes_are_seen():
     assert abs(typed.grouping.loc["age", "difference"]) < 0.03
 
 
-def test_grouping_is_the_component_of_variance_and_does_not_grow_with_small_samples():
-    """y = b_g + e with var(b) = .25 (two fixed groups at -+.5: .5 about their mean over two) and var(e) = 1."""
-    rng, found = np.random.default_rng(0), []
-    for _ in range(300):
-        level = np.array(["a", "b"] * 10, dtype=object)
-        answers = np.where(level == "a", 0.5, -0.5)[:, None] + rng.normal(size=(20, 4))
-        found.append(individuation._between_over_within(answers, level))
-    # Between is E (ms_b - ms_w) / n_0 = .5; its ratio to ms_w is biased by df / (df - 2) = 18 / 16.
-    assert np.mean(found) == pytest.approx(0.5 * 18 / 16, abs=4 * np.std(found) / 300**0.5)
-    nothing = [
-        individuation._between_over_within(rng.normal(size=(20, 4)), np.array(["a", "b"] * 10, dtype=object))
-        for _ in range(300)
-    ]
-    assert abs(np.mean(nothing)) < 4 * np.std(nothing) / 300**0.5
+def test_weights_are_people_counted_so_often():
+    """Integer weights against people written down so often: all that needs no standard error is the same."""
+    people, other = crowd(1, 300), crowd(2, 300)
+    times = np.random.default_rng(0).integers(0, 4, 300)
+    rows = np.repeat(np.arange(300), times)
+    weighed = Crowd(people.dataset.assign_coords(weight=("participant", times / times.mean())))
+    written = Crowd(people.dataset.isel(participant=rows).assign_coords(participant=np.arange(len(rows))))
+    plain = individuation.report(people, other, SCALES)
+    one, two = (individuation.report(each, other, SCALES) for each in (weighed, written))
+    for name in ("alpha_crowd", "alpha_humans", "low", "high"):
+        np.testing.assert_allclose(one.reliability[name], two.reliability[name], rtol=1e-9)
+    assert (plain.reliability["alpha_crowd"] - one.reliability["alpha_crowd"]).abs().min() > 1e-4
+    np.testing.assert_allclose(one.pairs, two.pairs, atol=1e-9)
+    np.testing.assert_allclose(one.subgroups["mean_crowd"], two.subgroups["mean_crowd"], rtol=1e-9)
+    within = [each.summary.loc["variance within people", "crowd"] for each in (one, two, plain)]
+    assert within[0] == pytest.approx(within[1])
+    assert within[0] != pytest.approx(within[2], rel=1e-4)
+    assert 0 < one.subgroups["n_crowd"].max() < 300
+    reach = [(each.reliability["high"] - each.reliability["low"]).max() for each in
+             (individuation.report(other, each, SCALES) for each in (people, weighed))]  # fmt: skip
+    # Kish's number of the weights is two thirds of 300.
+    assert 1.1 < reach[1] / reach[0] < 1.4
+    assert one.figure().axes
+
+
+def test_the_classifier_hears_weights():
+    """Group a answers higher and is asked three times as often; its weights give the crowd's law back, not the test's
+    error rate away: p <= .1 in a tenth of 60 at most, by a binomial tail of 1e-3."""
+    p_values = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        group = rng.random(240) < 0.75
+        biased, fair = (each[:, None] + 0.7 * rng.normal(size=(240, 3)) for each in (group, rng.random(240) < 0.5))
+        weights = np.where(group, 1.0, 3.0)
+        p_values.append(individuation.classifier_test(biased, fair, weights=(weights, None), seed=seed)[1])
+    assert np.sum(np.array(p_values) <= 0.1) <= stats.binom.ppf(1 - 1e-3, 60, 0.1)
+    rng = np.random.default_rng(0)
+    group = rng.random(3000) < 0.75
+    biased, fair = (each[:, None] + 0.7 * rng.normal(size=(3000, 3)) for each in (group, rng.random(3000) < 0.5))
+    assert individuation.classifier_test(biased, fair)[1] < 1e-3
+    assert individuation.classifier_test(biased, fair, weights=(np.where(group, 1.0, 3.0), None))[1] > 1e-2
+    # One person of all the weight leaves nobody to tell apart.
+    alone = np.eye(1, 20)[0]
+    assert individuation.classifier_test(biased[:20], fair[:20], weights=(alone, None))[:2] == (0.5, 1.0)
 
 
 def test_the_classifier_keeps_its_error_rate():
