@@ -1,0 +1,27 @@
+"""Studies by name, with the line that the command line shows; a module of the same name holds each as `STUDY`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from .study import Study
+
+STUDIES: dict[str, str] = {}
+
+
+def find(name: str) -> Study:
+    """A study by name.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    if name not in STUDIES:
+        raise DataError(f"study {name!r} is not one of {', '.join(STUDIES)}.")
+    study: Study = import_module(f".{name}", __package__).STUDY
+    return study
