@@ -45,8 +45,8 @@ class CrowdConfig:
         `given` by whoever recruits the crowd, `learned` from who answered what (logistic in profile and problem), or
         `selective`: by the participant's noise as well, and by the answer itself (ratings only).
     gamma
-        Of selective participation: what one standard deviation of the answer adds to the log odds of giving it. No data
-        tell it; fit with several (`crowdpyro.sensitivity`).
+        Of selective participation: what one standard deviation of the answers given adds to the log odds of giving one.
+        No data tell it; fit with several (`crowdpyro.sensitivity`).
     use_reference, reconstruct, uncertain_belief, learned_spread
         Ablations when False: no LLM, even where references are passed; the paper's objective without the
         reconstruction of problems; beliefs without noise of their own; decision noise that stays where it starts.

@@ -48,6 +48,7 @@ def sensitivity_lines(
     names: Sequence[str],
     observed: npt.NDArray[np.float64],
     at_random: float,
+    band: npt.NDArray[np.float64] | None = None,
 ) -> Figure:
     """Estimate against gamma: a line a problem and a thick one for their mean; what was observed as dots at the side.
 
@@ -63,18 +64,22 @@ def sensitivity_lines(
         Mean of the answers given to each problem, shape `(n_problems,)`.
     at_random
         Mean estimate over the problems under answers missing at random.
+    band
+        Ends of the mean's interval, shape `(2, n_gammas)`; None draws none.
     """
     few = len(names) <= _MOST_NAMED
     with _figure(7.2, 4.4) as figure:
         panel = figure.subplots()
         edge = gammas[0] - 0.06 * np.ptp(gammas)
         panel.plot(gammas, estimates, color=_MADE, lw=1.0, alpha=0.55 if few else 0.25)
+        if band is not None:
+            panel.fill_between(gammas, *band, color=_MADE, alpha=0.18, lw=0, label="its 95 % interval")
         panel.plot(gammas, estimates.mean(axis=1), color=_MADE, lw=2.8, label="mean over problems")
         panel.axhline(at_random, color=_MADE, lw=1.4, ls=(0, (4, 3)), label="that mean, missing at random")
         panel.scatter(
             np.full(len(observed), edge), observed, s=14, color=_REAL, zorder=3, label="answers given, as they are"
         )
-        panel.scatter([edge], [observed.mean()], s=60, marker="D", color=_REAL, zorder=3)
+        panel.scatter([edge], [np.nanmean(observed)], s=60, marker="D", color=_REAL, zorder=3)
         if few:
             for name, end in zip(names, estimates[-1], strict=True):
                 panel.annotate(
@@ -82,7 +87,9 @@ def sensitivity_lines(
                     fontsize=7.5, color=_INK, annotation_clip=False, parse_math=False,
                 )  # fmt: skip
         panel.set_xlabel(
-            "gamma: log odds of answering that a standard deviation of the answer adds", fontsize=8.5, color=_QUIET
+            "gamma: log odds of answering that a standard deviation of the answers given adds",
+            fontsize=8.5,
+            color=_QUIET,
         )
         panel.set_ylabel("estimated mean answer of everybody", fontsize=8.5, color=_QUIET)
         _quiet(panel)

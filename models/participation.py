@@ -61,9 +61,10 @@ class SelectiveParticipation(LogisticParticipation):
     n_profile, n_features, n_eps
         Sizes of profile, problem covariates and participant noise.
     gamma
-        What one standard deviation of the answer adds to the log odds of giving it.
+        What s adds to the log odds of giving an answer.
     centre, unit
-        c_y, where a starts from, and s, the standard deviation of answers.
+        c_y, where a starts from, and s; a fit takes the standard deviation of the answers given, which selection makes
+        smaller than everybody's.
     weight_scale
         Scale of the normal prior of the weights.
     """
