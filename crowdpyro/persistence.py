@@ -6,9 +6,6 @@ The JSON holds the training profiles, which crowds are recruited from: a saved m
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,34 +13,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .errors import CrowdPyroError, ModelError
 from .features import ProblemFeatures
 from .inference.history import FitHistory
 from .inference.training import FitConfig
 from .models.scales import scale_from_dict, scale_to_dict
 from .parts import OWN, Parts
 from .profiles import ProfileEncoder
-from .tables import write_whole
+from .stored import StoredForm
 
 if TYPE_CHECKING:
     from .estimator import CrowdLLM
     from .llm.backbone import Backbone
 
 # 2: the parts that a model was built of, ballots, and the spread's dependence on profiles.
-_FORMAT = 2
+_FORM = StoredForm("model", 2, "model", "fit")
 
 
 def save(estimator: CrowdLLM, folder: str | Path) -> Path:
-    """Write a fitted estimator into a folder, each file whole or not at all.
-
-    The JSON holds the arrays' digest: after a crash between the two, `load` says so.
-    """
-    from safetensors.numpy import save as packed
-
+    """Write a fitted estimator into a folder."""
     fitted = estimator._state()
     settings, arrays = fitted.features.state()
-    # Not ascontiguousarray, which makes a number an array of one.
-    tensors = {f"features.{name}": np.asarray(value, order="C") for name, value in arrays.items()}
+    tensors = {f"features.{name}": np.asarray(value) for name, value in arrays.items()}
     tensors |= {"covariates": fitted.covariates, "reference": fitted.reference}
     if fitted.twins is not None:
         tensors["twins"] = fitted.twins
@@ -51,10 +41,8 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
         tensors["survey_weights"] = fitted.weights
     for part in ("model", "guide"):
         for name, value in getattr(fitted, part).state_dict().items():
-            tensors[f"{part}.{name}"] = np.asarray(value.detach().cpu().numpy(), order="C")
-    saved = {
-        "format": _FORMAT,
-        "crowdpyro": importlib.metadata.version("crowdpyro"),
+            tensors[f"{part}.{name}"] = value.detach().cpu().numpy()
+    described = {
         "config": dataclasses.asdict(estimator.config),
         "scale": scale_to_dict(fitted.scale),
         "spread": fitted.spread,
@@ -66,17 +54,7 @@ def save(estimator: CrowdLLM, folder: str | Path) -> Path:
         "made_from": fitted.made_from,
         "parts": estimator.parts.names(),
     }
-    folder, content = Path(folder), packed(tensors)
-    saved["arrays"] = hashlib.sha256(content).hexdigest()
-    text = json.dumps(saved, indent=1)
-
-    def write_both(file: Path) -> None:
-        # Nested, so that a full disk never leaves new arrays beside an old description.
-        file.write_bytes(content)
-        write_whole(folder / "model.json", lambda description: description.write_text(text, encoding="utf-8"))
-
-    write_whole(folder / "model.safetensors", write_both)
-    return folder
+    return _FORM.write(folder, described, tensors)
 
 
 def load(
@@ -94,38 +72,12 @@ def load(
     ModelError
         When a file is missing or damaged, the text encoder is another one than was recorded, or the parts are.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as unpacked
-
     from .inference.runtime import usable_device
 
     usable_device(device)
-    folder = Path(folder)
-    try:
-        saved: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        content = (folder / "model.safetensors").read_bytes()
-        tensors = unpacked(content)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
-        raise ModelError(
-            f"folder {str(folder)!r} holds no readable model: {error}. Give a folder that save wrote."
-        ) from error
-    found = saved.get("format") if isinstance(saved, dict) else None
-    if found != _FORMAT:
-        older = isinstance(found, int) and found < _FORMAT
-        remedy = "fit it again with this version" if older else "load it with the version that wrote it"
-        raise ModelError(f"folder {str(folder)!r} has format {found!r}; this version reads {_FORMAT}: {remedy}.")
-    if saved.get("arrays") != hashlib.sha256(content).hexdigest():
-        raise ModelError(
-            f"folder {str(folder)!r}: model.json and model.safetensors do not belong together; fit or copy it again."
-        )
-    try:
+    saved, tensors = _FORM.read(folder)
+    with _FORM.rebuilding(folder):
         return _rebuilt(cls, saved, tensors, parts, backbone, device)
-    except CrowdPyroError:
-        raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"folder {str(folder)!r}: model.json is damaged ({type(error).__name__}: {error}); fit or copy it again."
-        ) from error
 
 
 def _rebuilt(

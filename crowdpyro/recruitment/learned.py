@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -155,6 +156,25 @@ class LearnedProfiles:
         codes = np.stack([margin.codes(levels) for margin in tables], axis=1)
         rows = quota_rows(codes, np.full(len(many), 1 / len(many)), list(tables), n, rng)
         return numbered(many.iloc[rows])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the generator, and its condition, as `profiles.safetensors` and `profiles.json` into a folder."""
+        from .files import save
+
+        return save(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> LearnedProfiles:
+        """Read a folder that `save` wrote; equal seeds draw equal people.
+
+        Raises
+        ------
+        ModelError
+            When a file is missing, damaged, of another version, or not of the other one.
+        """
+        from .files import load
+
+        return load(cls, folder)
 
     def _met(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         """Profiles of n people who meet the condition."""

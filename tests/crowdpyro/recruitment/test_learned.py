@@ -137,6 +137,56 @@ def test_classes_are_chosen_on_people_held_out(census):
     assert fitted.scores[2] == pytest.approx(np.log(0.5), abs=0.25)
 
 
+def test_it_comes_back_from_disk(census, learned, tmp_path):
+    women = learned.among("age >= 60 and gender == 'woman'")
+    assert women.save(tmp_path / "women") == tmp_path / "women"
+    assert sorted(each.name for each in (tmp_path / "women").iterdir()) == ["profiles.json", "profiles.safetensors"]
+    again = LearnedProfiles.load(tmp_path / "women")
+    assert again.given == women.given
+    for balanced in (False, True):
+        pd.testing.assert_frame_equal(
+            again.draw(50, seed=2, balanced=balanced), women.draw(50, seed=2, balanced=balanced), check_exact=True
+        )
+    assert again.chance() == women.chance()
+    assert (again.fitted.scores, again.fitted.loss) == (women.fitted.scores, women.fitted.loss)
+    # Constant columns, integers, gaps, and no ordered or no nominal trait.
+    config = ProfileFitConfig(n_classes=(1, 2), num_steps=3)
+    for people in (
+        pd.DataFrame(
+            {"country": ["CH"] * 40, "year": 2024, "grade": [1, 2, 2, 3] * 10, "age": [None, 3.5, 4.5, 7] * 10}
+        ),
+        pd.DataFrame({"town": list("abcd") * 10}),
+        pd.DataFrame({"country": ["CH"] * 12, "year": 2024}),
+    ):
+        made = LearnedProfiles.fit(people, config=config)
+        made.save(tmp_path / "other")
+        pd.testing.assert_frame_equal(
+            LearnedProfiles.load(tmp_path / "other").draw(20), made.draw(20), check_exact=True
+        )
+
+
+def test_another_folder_is_refused(learned, tmp_path):
+    with pytest.raises(ModelError, match="holds no readable profile generator"):
+        LearnedProfiles.load(tmp_path)
+    learned.save(tmp_path)
+    text = (tmp_path / "profiles.json").read_text()
+    arrays = (tmp_path / "profiles.safetensors").read_bytes()
+    for found, told in (
+        (text.replace('"format": 1', '"format": 9'), "has format 9; this version reads 1: load it with the version"),
+        (text.replace('"format": 1', '"format": 0'), "learn it again with this version"),
+        (text.replace('"columns"', '"colums"'), "is damaged .KeyError"),
+        (text[:-9], "holds no readable"),
+        ("[]", "has format None"),
+    ):
+        (tmp_path / "profiles.json").write_text(found)
+        with pytest.raises(ModelError, match=told):
+            LearnedProfiles.load(tmp_path)
+    (tmp_path / "profiles.json").write_text(text)
+    (tmp_path / "profiles.safetensors").write_bytes(arrays[:-1] + bytes([arrays[-1] ^ 1]))
+    with pytest.raises(ModelError, match="do not belong together; learn or copy it again"):
+        LearnedProfiles.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("people", "told"),
     [
