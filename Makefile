@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow test-server lint notebooks bench clean
+.PHONY: demo test test-slow test-server lint notebooks docs bench clean
 
 # torch comes first and pinned: an unpinned torch pulls gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
@@ -48,7 +48,14 @@ lint: $(VENV)/.installed
 	cd build/installed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p crowdpyro
 
 notebooks: $(VENV)/.installed
-	CROWDPYRO_SHORT=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=240 notebooks
+	$(BIN)/python notebooks/execute.py $(if $(FULL),--full) $(if $(RECORD),--record)
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs build/docs
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
