@@ -92,9 +92,13 @@ class Asked:
 
     def only(self, place: int) -> Asked:
         """One of them."""
-        rows = torch.tensor([place], device=self.known.device)
+        return self.part(slice(place, place + 1))
+
+    def part(self, places: slice) -> Asked:
+        """Some that stand side by side."""
+        rows = torch.arange(self.n, device=self.known.device)[places]
         return Asked(
-            self.frame.iloc[[place]], self.covariates[rows], self.known[rows], self.reference[rows], self.view.at(rows)
+            self.frame.iloc[places], self.covariates[rows], self.known[rows], self.reference[rows], self.view.at(rows)
         )
 
     def batch(self, profile: torch.Tensor) -> Batch:
@@ -159,6 +163,7 @@ def answers_of(
     expected: int = 0,
     y_ref: Float32Array | None = None,
     attending: bool = False,
+    people: ParticipantView | None = None,
 ) -> Float32Array:
     """Everybody's answer to everything; the caller has seeded.
 
@@ -170,6 +175,8 @@ def answers_of(
         As in `inference.decisions`; a model that overrides `crowd` reads no `expected`.
     attending
         NaN where people stay away, of a model in which they do so because of the answer.
+    people
+        The recruits with their noise, drawn before; drawn here when None, and by a model that overrides `crowd`.
 
     Returns
     -------
@@ -178,7 +185,8 @@ def answers_of(
     """
     if tells_the_story(fitted.model):
         reference = None if y_ref is None else torch.as_tensor(y_ref).to(fitted.device)
-        drawn = decisions(fitted.model, asked.view, people_of(fitted, recruits), expected=expected, reference=reference)
+        people = people_of(fitted, recruits) if people is None else people
+        drawn = decisions(fitted.model, asked.view, people, expected=expected, reference=reference)
     else:
         batches = _batches(fitted, recruits, asked, y_ref)
         attending = attending and getattr(fitted.model, "selects", False)

@@ -24,11 +24,12 @@ from .survey import WEIGHT, checked_weights
 from .tables import write_whole
 
 if TYPE_CHECKING:
+    from distributed import Client
     from xarray import DataTree
 
 FloatArray = npt.NDArray[np.float64]
 
-_ABSENT = -1
+ABSENT = -1
 _DIMS = ("participant", "problem", "option")
 _SUFFIXES = (".nc", ".csv", ".csv.gz", ".parquet")
 
@@ -89,12 +90,7 @@ class Crowd:
         expected = (len(participants), len(problems), *((scale.n_levels,) if isinstance(scale, Ballot) else ()))
         if values.shape != expected:
             raise DataError(f"matrix has shape {values.shape}; expected {expected}.")
-        if not isinstance(scale, Continuous) and attrs.get("decision", "draw") == "draw":
-            highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
-            kind = np.min_scalar_type(-max(highest, 1) - 1)
-            response: npt.NDArray[Any] = np.where(np.isnan(values), _ABSENT, values).astype(kind)
-        else:
-            response = values
+        response = as_stored(values, scale, attrs.get("decision", "draw"))
         coords: dict[str, Any] = {
             "participant": np.asarray(participants.index),
             "problem": np.asarray(problems.index),
@@ -111,13 +107,9 @@ class Crowd:
             )
         if weights is not None:
             coords[WEIGHT] = ("participant", checked_weights(weights, len(participants)))
-        recorded = {
-            "scale": json.dumps(scale_to_dict(scale)),
-            "source": source,
-            "crowdpyro_version": importlib.metadata.version("crowdpyro"),
-            **{name: value for name, value in attrs.items() if value is not None},
-        }
-        return cls(xr.Dataset({"response": (_DIMS[: response.ndim], response)}, coords, recorded))
+        return cls(
+            xr.Dataset({"response": (_DIMS[: response.ndim], response)}, coords, recorded(scale, source, **attrs))
+        )
 
     @classmethod
     def from_data(cls, data: CrowdData) -> Crowd:
@@ -163,13 +155,14 @@ class Crowd:
 
     def codes(self) -> FloatArray:
         """Codes, values or ballots, `(n_participants, n_problems, ...)`, NaN where somebody did not take part."""
-        raw = self.dataset["response"].to_numpy()
-        values = raw.astype(float)
-        return np.where(raw == _ABSENT, np.nan, values) if np.issubdtype(raw.dtype, np.integer) else values
+        return codes_of(self.dataset["response"].to_numpy())
 
     def values(self) -> FloatArray:
         """Answers in the unit of the response (codes on a categorical scale, votes or points), NaN where absent."""
-        codes = self.codes()
+        return self._in_unit(self.codes())
+
+    def _in_unit(self, codes: FloatArray) -> FloatArray:
+        """Numbers of codes."""
         if isinstance(self.scale, Continuous | Ballot) or self._expected:
             return codes
         return np.where(np.isnan(codes), np.nan, self.scale.values[np.nan_to_num(codes).astype(int)])
@@ -259,18 +252,22 @@ class Crowd:
         if isinstance(scale, Ballot):
             return self._elected(scale, method, seed)
         if method == "majority" and not isinstance(scale, Continuous) and not self._expected:
-            codes = summarise(self.codes(), "majority", n_levels=scale.n_levels, seed=seed, weights=self.weights)
-            known = ~np.isnan(codes)
-            answers = np.full(len(codes), np.nan, dtype=object)
-            answers[known] = scale.decode(codes[known])
-            result = pd.Series(answers, index=self.problems, name="majority")
-            return result if scale.kind == "categorical" else result.astype(float)
+            found = summarise(self.codes(), "majority", n_levels=scale.n_levels, seed=seed, weights=self.weights)
+            return self._named(found)
         if scale.kind == "categorical":
             raise DataError(f"method={method!r}: labels have no {method}; give 'majority'.")
         if method == "majority":
             raise DataError("method='majority' needs drawn answers on a discrete scale; give 'mean' or 'median'.")
         found = summarise(self.values(), method, seed=seed, weights=self.weights)
         return pd.Series(found, index=self.problems, name=method)
+
+    def _named(self, codes: FloatArray) -> pd.Series:
+        """Majorities as answers, from their codes."""
+        known, scale = ~np.isnan(codes), self.scale
+        answers = np.full(len(codes), np.nan, dtype=object)
+        answers[known] = scale.decode(codes[known])
+        result = pd.Series(answers, index=self.problems, name="majority")
+        return result if scale.kind == "categorical" else result.astype(float)
 
     def _truth(self, method: str, seed: int, options: dict[str, Any]) -> pd.Series:
         """The most probable truth of each problem under a model of annotation."""
@@ -366,8 +363,20 @@ class Crowd:
         return write_whole(path, lambda file: frame.to_csv(file, index=False))
 
     @classmethod
-    def open(cls, path: str | Path) -> Crowd:
-        """Read a file that `to_netcdf` wrote."""
+    def open(cls, path: str | Path, *, memory: int | str | None = None, client: Client | None = None) -> Crowd:
+        """Read a file that `to_netcdf` wrote, or open a store that `generate(path=...)` wrote, which stays on disk.
+
+        Parameters
+        ----------
+        path
+            The file, or the store's folder.
+        memory, client
+            Of a store, see `scale.stored.StoredCrowd`.
+        """
+        if Path(path).is_dir():
+            from .scale.stored import StoredCrowd
+
+            return StoredCrowd(path, memory=memory, client=client)
         if not Path(path).is_file():
             raise DataError(f"file {str(path)!r} does not exist; check the path.")
         try:
@@ -380,3 +389,33 @@ def check_suffix(path: str | Path) -> None:
     """Raise `DataError` for a suffix that `Crowd.write` does not know."""
     if not str(path).lower().endswith(_SUFFIXES):
         raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")
+
+
+def codes_of(response: npt.NDArray[Any]) -> FloatArray:
+    """Codes, values or ballots of a crowd's stored answers, NaN for absent."""
+    values = response.astype(float)
+    return np.where(response == ABSENT, np.nan, values) if np.issubdtype(response.dtype, np.integer) else values
+
+
+def recorded(scale: Scale, source: str, **attrs: Any) -> dict[str, Any]:
+    """A crowd's attributes: scale, source and version, and whatever else of these is not None."""
+    return {
+        "scale": json.dumps(scale_to_dict(scale)),
+        "source": source,
+        "crowdpyro_version": importlib.metadata.version("crowdpyro"),
+        **{name: value for name, value in attrs.items() if value is not None},
+    }
+
+
+def stored_kind(scale: Scale, decision: str = "draw") -> np.dtype[Any]:
+    """The type of a crowd's answers: the smallest integers that hold codes and -1, or float32."""
+    if isinstance(scale, Continuous) or decision != "draw":
+        return np.dtype(np.float32)
+    highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
+    return np.min_scalar_type(-max(highest, 1) - 1)
+
+
+def as_stored(values: npt.NDArray[np.float32], scale: Scale, decision: str = "draw") -> npt.NDArray[Any]:
+    """Answers as a crowd keeps them, from codes or values with NaN for absent."""
+    kind = stored_kind(scale, decision)
+    return values if kind.kind == "f" else np.where(np.isnan(values), ABSENT, values).astype(kind)

@@ -22,6 +22,7 @@ from .fitting import referred
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous
+from .scale.stored import StoredCrowd
 from .survey import SurveyDesign, design_of
 from .tables import rows_of, shown
 from .theory.cross_fit import person_folds
@@ -183,14 +184,20 @@ def interval_from_crowds(
         raise DataError(f"data is on {data.scale}, the crowds on {twins.scale}; put them on one scale.")
     people = pd.Index(twins.dataset["participant"].to_numpy())
     own = rows_of(data.participants.index, people, "participant of twins")
-    mine, theirs = (
-        each.codes()[:, rows_of(data.problems.index, each.problems, "problem of the crowd")] for each in (twins, crowd)
-    )
     expected = twins.dataset.attrs.get("decision") == "expected"
     if shares and expected:
         raise DataError("shares=True: expected answers are no options; generate both with decision='draw'.")
     y = _numbers(data.matrix(), data, shares)
-    twin, members = (each if expected else _numbers(each, data, shares) for each in (mine[own], theirs))
+    mine = twins.codes()[own][:, rows_of(data.problems.index, twins.problems, "problem of the twins")]
+    twin = mine if expected else _numbers(mine, data, shares)
+    met = rows_of(data.problems.index, crowd.problems, "problem of the crowd")
+    if isinstance(crowd, StoredCrowd) and not pooled and not isinstance(data.scale, Ballot):
+        # Summed up on disk, weights and all.
+        options = design_arguments(data.design, None) | options
+        summed = crowd.moments(shares=shares).of_problems(met)
+        return crowd_interval(y, twin, summed, alpha, missing="omit", labels=_labels(data, y), **options)
+    theirs = crowd.codes()[:, met]
+    members = theirs if expected else _numbers(theirs, data, shares)
     designs = design_arguments(data.design, None, pooled=pooled) | design_arguments(None, crowd.weights, "crowd_")
     options = designs | options
     if pooled:

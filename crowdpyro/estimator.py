@@ -29,6 +29,7 @@ from .reference_draws import ReferenceUse
 from .references import References
 
 if TYPE_CHECKING:
+    from distributed import Client
     from pyro.infer import ELBO
 
     from .conditioning import ConditionedPeople
@@ -224,6 +225,9 @@ class CrowdLLM:
         per_problem: int | None = None,
         n_draws: int = 10,
         seed: int = 0,
+        path: str | Path | None = None,
+        client: Client | None = None,
+        memory: int | str | None = None,
     ) -> Crowd:
         """Recruit virtual participants and let them answer.
 
@@ -252,6 +256,14 @@ class CrowdLLM:
             J, for `expected`.
         seed
             Equal seeds give equal crowds.
+        path
+            Folder of a zarr store that the crowd is written to block by block, by a seed rule of its own
+            (`scale.plan`): the same answers whoever computes them, another crowd than without a path. The same call
+            goes on after an interruption. The crowd that is returned stays on disk.
+        client
+            Of a dask.distributed cluster whose workers compute the blocks and see the path.
+        memory
+            Most that a process may hold beside model and problems, such as `2 GB`; with a path.
 
         Raises
         ------
@@ -262,7 +274,18 @@ class CrowdLLM:
             `per_problem` people.
         """
         how = Answering(decision, reference, crossed, participation, per_problem, n_draws)
-        return crowd_of(self._state(), participants, self._asked(problems, references), references, how, seed)
+        asked = self._asked(problems, references)
+        if path is None:
+            if client is not None or memory is not None:
+                given = "client" if client is not None else "memory"
+                raise DataError(f"{given}= is of crowds in blocks, which go to a store; give path= as well.")
+            return crowd_of(self._state(), participants, asked, references, how, seed)
+        from .scale.engine import generate_blocks
+        from .scale.plan import Plan
+
+        plan = Plan.of(self._state(), participants, asked, references, how, seed, memory)
+        store = generate_blocks(plan, path, client, self.progress)
+        return Crowd.open(store.path, memory=memory, client=client)
 
     def shares(
         self,

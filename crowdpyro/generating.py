@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .asking import Asked, answers_of, learned_participation, twin_references
+from .asking import Asked, Float32Array, answers_of, learned_participation, twin_references
 from .crowd import Crowd
 from .errors import DataError, ModelError
 from .fitted import Fitted
 from .inference.program import tells_the_story
 from .inference.runtime import seeded
 from .inference.seeds import generator
-from .recruit import attendance, probabilities, recruit
+from .models.belief import ParticipantView
+from .recruit import FloatArray, Recruits, attendance, probabilities, recruit
 from .reference_draws import ReferenceUse, drawn_reference
 from .references import References
 
@@ -62,26 +63,9 @@ def crowd_of(
     """
     rng = generator(seed)
     recruits = recruit(fitted, participants, rng, None if how.crossed else asked.n)
-    y_ref = twin_references(fitted, recruits, asked, references)
-    if y_ref is None:
-        y_ref = drawn_reference(references, how.reference, asked.frame.index, recruits.n, fitted.scale, rng)
-    elif how.reference != "expected":
-        raise ModelError(f"reference={how.reference!r}: these people have twins, one a person; give 'expected'.")
-    if not tells_the_story(fitted.model) and (how.decision, how.reference) != ("draw", "expected"):
-        raise ModelError(
-            f"decision={how.decision!r}, reference={how.reference!r}: a model that overrides `crowd` or `eps_dist` is "
-            "run as it is; give decision='draw', reference='expected'."
-        )
-    attending = how.participation is None
+    given = None if how.participation is None else probabilities(how.participation, (recruits.n, asked.n))
     with seeded(seed, str(fitted.device)):
-        matrix = answers_of(fitted, recruits, asked, how.n_draws if how.decision == "expected" else 0, y_ref, attending)
-    if how.participation is None:
-        # Whoever stayed away is not there to be chosen.
-        absent = np.isnan(matrix.reshape(*matrix.shape[:2], -1)).all(axis=2)
-        probs = np.where(absent, 0.0, learned_participation(fitted, recruits, asked))
-    else:
-        probs = probabilities(how.participation, (recruits.n, asked.n))
-    matrix[~attendance(probs, how.per_problem, rng)] = np.nan
+        matrix = matrix_of(fitted, recruits, asked, references, how, rng, given)
     return Crowd.from_matrix(
         matrix,
         scale=fitted.scale,
@@ -96,3 +80,61 @@ def crowd_of(
         per_problem=how.per_problem,
         llm=", ".join(fitted.features.sources),
     )
+
+
+def matrix_of(
+    fitted: Fitted,
+    recruits: Recruits,
+    asked: Asked,
+    references: References | None,
+    how: Answering,
+    rng: np.random.Generator,
+    given: FloatArray | None,
+    *,
+    people: ParticipantView | None = None,
+    referring: np.random.Generator | None = None,
+) -> Float32Array:
+    """Recruits' answers, NaN where they stay away; the caller has seeded.
+
+    Parameters
+    ----------
+    fitted, recruits, asked, references, how
+        Who answers what, and how.
+    rng
+        Of drawn references, and of who takes part.
+    given
+        Probability of every pair; None for the learned ones.
+    people
+        As in `answers_of`.
+    referring
+        Of a reference's shared draw, where other recruits are to have the same; rng when None.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_participants, n_problems, ...)`.
+
+    Raises
+    ------
+    ModelError
+        As `crowd_of`.
+    """
+    y_ref = twin_references(fitted, recruits, asked, references)
+    if y_ref is None:
+        drawing = referring if referring is not None and how.reference == "shared_draw" else rng
+        y_ref = drawn_reference(references, how.reference, asked.frame.index, recruits.n, fitted.scale, drawing)
+    elif how.reference != "expected":
+        raise ModelError(f"reference={how.reference!r}: these people have twins, one a person; give 'expected'.")
+    if not tells_the_story(fitted.model) and (how.decision, how.reference) != ("draw", "expected"):
+        raise ModelError(
+            f"decision={how.decision!r}, reference={how.reference!r}: a model that overrides `crowd` or `eps_dist` is "
+            "run as it is; give decision='draw', reference='expected'."
+        )
+    n_draws = how.n_draws if how.decision == "expected" else 0
+    matrix = answers_of(fitted, recruits, asked, n_draws, y_ref, given is None, people)
+    if given is None:
+        # Whoever stayed away is not there to be chosen.
+        absent = np.isnan(matrix.reshape(*matrix.shape[:2], -1)).all(axis=2)
+        given = np.where(absent, 0.0, learned_participation(fitted, recruits, asked))
+    matrix[~attendance(given, how.per_problem, rng)] = np.nan
+    return matrix

@@ -195,31 +195,46 @@ def correlations(answers: FloatArray, min_pairs: int, weights: FloatArray | None
     ndarray
         Shape `(n_problems, n_problems)`.
     """
+    centre = float(np.nanmean(answers)) if (~np.isnan(answers)).any() else 0.0
+    return correlation_of(pair_sums(answers, centre, weights), min_pairs)
+
+
+def pair_sums(answers: FloatArray, centre: float, weights: FloatArray | None = None) -> FloatArray:
+    """What correlations are made of, and what adds up over people.
+
+    Parameters
+    ----------
+    answers, weights
+        As in `correlations`.
+    centre
+        A number near the answers' mean, the same for all people.
+
+    Returns
+    -------
+    ndarray
+        For every two problems, over those who answered both: how many of positive weight, their weight, and weighted
+        sums of the first's answer about the centre, of its square, and of the product; `(5, n_problems, n_problems)`.
+    """
     there = (~np.isnan(answers)).astype(float)
+    centred = np.nan_to_num(answers - centre)
+    heard = weighed = there
+    first = centred
     if weights is not None:
-        return _weighted_correlations(answers, there, min_pairs, weights)
-    centred = np.nan_to_num(answers - np.nanmean(answers) if there.any() else answers)
-    n = there.T @ there
-    safe = np.maximum(n, 1)
-    mean_of = centred.T @ there / safe
-    variance = (centred**2).T @ there / safe - mean_of**2
+        heard, weighed, first = there * (weights > 0)[:, None], there * weights[:, None], centred * weights[:, None]
+    return np.stack(
+        [heard.T @ heard, weighed.T @ there, first.T @ there, (centred * first).T @ there, first.T @ centred]
+    )
+
+
+def correlation_of(sums: FloatArray, min_pairs: int) -> FloatArray:
+    """Correlations from `pair_sums`."""
+    n, total, first, square, product = sums
+    safe = np.where(total > 0, total, 1.0)
+    mean_of = first / safe
+    variance = square / safe - mean_of**2
     scale = np.sqrt(np.maximum(variance * variance.T, 0.0))
     good = (n >= min_pairs) & (scale > 1e-12)
-    covariance = centred.T @ centred / safe - mean_of * mean_of.T
-    return np.where(good, covariance / np.where(good, scale, 1.0), np.nan)
-
-
-def _weighted_correlations(answers: FloatArray, there: FloatArray, min_pairs: int, weights: FloatArray) -> FloatArray:
-    """The same with weighted moments; pairs are counted by people of positive weight."""
-    heard, weighed = there * (weights > 0)[:, None], there * weights[:, None]
-    centred = np.nan_to_num(answers - np.nanmean(answers) if there.any() else answers)
-    total = weighed.T @ there
-    safe = np.where(total > 0, total, 1.0)
-    mean_of = (centred * weighed).T @ there / safe
-    variance = (centred**2 * weighed).T @ there / safe - mean_of**2
-    scale = np.sqrt(np.maximum(variance * variance.T, 0.0))
-    good = (heard.T @ heard >= min_pairs) & (scale > 1e-12)
-    covariance = (centred * weighed).T @ centred / safe - mean_of * mean_of.T
+    covariance = product / safe - mean_of * mean_of.T
     return np.where(good, covariance / np.where(good, scale, 1.0), np.nan)
 
 

@@ -80,11 +80,42 @@ def summarise(
             result[columns] = [_weighted_median(answers[there[:, k], k], weight[there[:, k]]) for k in columns]
     else:
         counts = _level_counts(answers, there, n_levels, weight)
-        # Below a half, a uniform draw orders equal counts at random and never reorders unequal ones; sums of weights
-        # that are equal differ by their rounding.
-        ties = generator(seed).random(counts.shape) * (0.5 if weight is None else 1e-9 * len(answers))
-        result[answered] = (counts + ties)[answered].argmax(axis=1)
+        result[answered] = most_given(counts, seed, None if weight is None else len(answers))[answered]
     return result
+
+
+def most_given(counts: FloatArray, seed: int, n_weighed: int | None = None) -> npt.NDArray[np.int64]:
+    """The level of the largest count of each problem, ties by the seed.
+
+    Parameters
+    ----------
+    counts
+        Shape `(n_problems, n_levels)`.
+    seed
+        Of the ties.
+    n_weighed
+        How many people's weights, of mean 1, were summed; None for counts of people.
+    """
+    # Below a half, a uniform draw orders equal counts at random and never reorders unequal ones; sums of weights that
+    # are equal differ by their rounding.
+    ties = generator(seed).random(counts.shape) * (0.5 if n_weighed is None else 1e-9 * n_weighed)
+    return (counts + ties).argmax(axis=1)
+
+
+def median_of(counts: FloatArray, values: FloatArray) -> FloatArray:
+    """The median of each problem from how often, or with how much weight, each level was given; NaN without answers.
+
+    Parameters
+    ----------
+    counts
+        Shape `(n_problems, n_levels)`.
+    values
+        Numbers of the levels, increasing, `(n_levels,)`.
+    """
+    total = counts.sum(axis=1, keepdims=True)
+    upto = counts.cumsum(axis=1) / np.where(total > 0, total, 1.0)
+    lower, upper = ((upto >= at).argmax(axis=1) for at in (0.5 - 1e-9, 0.5 + 1e-9))
+    return np.where(total[:, 0] > 0, (values[lower] + values[upper]) / 2, np.nan)
 
 
 def _weighted_median(values: FloatArray, weight: FloatArray) -> float:

@@ -30,8 +30,9 @@ import pandas as pd
 from .checked import FloatArray
 from .interval_options import Alternative, Method, Options, Quantile
 from .interval_result import CrowdInterval
+from .moments import CrowdMoments
 from .paired import Missing, Paired, Virtual
-from .sample import dot
+from .sample import Sample, dot
 
 
 class InSampleWarning(UserWarning):
@@ -41,7 +42,7 @@ class InSampleWarning(UserWarning):
 def crowd_interval(
     y: npt.ArrayLike,
     twin_y: npt.ArrayLike | None = None,
-    crowd: npt.ArrayLike | None = None,
+    crowd: npt.ArrayLike | CrowdMoments | None = None,
     alpha: float = 0.05,
     *,
     method: Method = "rectified",
@@ -71,7 +72,7 @@ def crowd_interval(
     twin_y
         Answers of their twins, the same shape: fitted without these people, drawn and processed as the crowd's.
     crowd
-        Answers of the crowd, `(N, ...)`. Neither is needed by `human_only`.
+        Answers of the crowd, `(N, ...)`, or their `CrowdMoments`. Neither is needed by `human_only`.
     alpha
         Chance that an interval misses.
     method
@@ -164,7 +165,7 @@ def interval_of(pair: Paired, options: Options) -> CrowdInterval:
     u_residual, factor = u_twin, people.factor(options.divisor)
     own = dot(u_residual, u_residual) * factor
     parts = {"crowd": lam**2 * crowd_square * members.factor(options.divisor), "residual": own}
-    if len(mine):
+    if len(mine) and isinstance(members, Sample):
         twins = members.influence(virtual.crowd, crowd_mean)[theirs]
         parts["overlap"] = 2 * lam * dot(u_residual[mine], twins) * factor
         own = own + parts["overlap"] + lam**2 * dot(twins, twins) * factor
@@ -199,17 +200,14 @@ def _best(
     if any(each is not None for each in (people.unit, members.unit, people.strata, members.strata)):
         gain, cost = dot(u_y, u_twin) * people.factor(1), dot(u_twin, u_twin) * people.factor(1)
         cost = cost + crowd_square * members.factor(1)
-        if len(mine):
+        if len(mine) and isinstance(members, Sample):
             u_crowd = members.influence(virtual.crowd, crowd_mean)[theirs]
             factor = people.factor(1)
             gain, cost = gain - dot(u_y[mine], u_crowd) * factor, cost - 2 * dot(u_twin[mine], u_crowd) * factor
     else:
         n, N, t_mean = people.n, members.n, people.mean(virtual.twin)
         centre = (n * t_mean + N * crowd_mean) / (n + N)
-        if members.weights is None:
-            spread = crowd_square * N + (crowd_mean - centre) ** 2
-        else:
-            spread = members.mean((virtual.crowd - centre) ** 2)
+        spread = members.spread(virtual.crowd, crowd_mean, crowd_square, centre)
         pooled = (n * people.mean((virtual.twin - centre) ** 2) + N * spread) / (n + N - 1)
         covariance = people.mean((pair.y - people.mean(pair.y)) * (virtual.twin - t_mean)) * people.factor(1)
         gain = covariance * (people.design - virtual.shared_design)

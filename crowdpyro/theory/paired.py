@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import DataError
 from .checked import BoolArray, FloatArray, IntArray, numbers
+from .moments import CrowdMoments
 from .sample import Sample
 
 Missing: TypeAlias = Literal["error", "omit"]
@@ -23,7 +24,7 @@ class Virtual:
     Attributes
     ----------
     twin, crowd
-        Shapes `(n, B)` and `(N, B)`; absent answers hold 0 and weigh nothing.
+        Shapes `(n, B)` and `(N, B)`; absent answers hold 0 and weigh nothing. `(0, B)` where members are summed up.
     members
         How the crowd is averaged.
     shared
@@ -34,7 +35,7 @@ class Virtual:
 
     twin: FloatArray
     crowd: FloatArray
-    members: Sample
+    members: Sample | CrowdMoments
     shared: tuple[IntArray, IntArray]
     shared_design: FloatArray
 
@@ -68,7 +69,7 @@ class Paired:
         cls,
         y: npt.ArrayLike,
         twin_y: npt.ArrayLike | None = None,
-        crowd: npt.ArrayLike | None = None,
+        crowd: npt.ArrayLike | CrowdMoments | None = None,
         method: str = "rectified",
         overlap: bool | npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
@@ -95,17 +96,30 @@ class Paired:
             answers = _columns(given, there)
             people = Sample.of(answers, people_weights, clusters, "y", present=there, strata=strata)
             return cls(answers, people, None, shape, labels)
-        (twins, told), (others, met) = _answers(twin_y, "twin_y", missing), _answers(crowd, "crowd", missing)
-        for name, wanted, found in (("twin_y", given.shape, twins.shape), ("crowd", shape, others.shape[1:])):
+        twins, told = _answers(twin_y, "twin_y", missing)
+        if isinstance(crowd, CrowdMoments):
+            if overlap or any(each is not None for each in (crowd_weights, crowd_clusters, crowd_strata)):
+                raise DataError(
+                    "crowd is summed up: overlap, crowd_weights, crowd_clusters and crowd_strata need its members; "
+                    "leave them out, or give their answers."
+                )
+            virtual_shape = crowd.shape
+        else:
+            others, met = _answers(crowd, "crowd", missing)
+            virtual_shape = others.shape[1:]
+        for name, wanted, found in (("twin_y", given.shape, twins.shape), ("crowd", shape, virtual_shape)):
             if wanted != found:
                 raise DataError(f"{name} has shape {found}, which does not fit {wanted} of y; see `crowd_interval`.")
         both = there if told is None else told if there is None else there & told
-        answers, twin, everybody = _columns(given, both), _columns(twins, both), _columns(others, met)
+        answers, twin = _columns(given, both), _columns(twins, both)
         people = Sample.of(answers, people_weights, clusters, "y", present=both, strata=strata)
-        members_weights = _weights(crowd_weights, others.shape, "crowd_weights")
-        members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=met, strata=crowd_strata)
         none: IntArray = np.zeros(0, dtype=np.int64)
         shared, design = (none, none), np.zeros(answers.shape[1])
+        if isinstance(crowd, CrowdMoments):
+            return cls(answers, people, Virtual(twin, answers[:0], crowd, shared, design), shape, labels)
+        everybody = _columns(others, met)
+        members_weights = _weights(crowd_weights, others.shape, "crowd_weights")
+        members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=met, strata=crowd_strata)
         if overlap is not None and overlap is not False:
             shared = _shared(overlap, twin, everybody, people, members, clusters, crowd_clusters)
             if people.unit is None and members.unit is None:

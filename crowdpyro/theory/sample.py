@@ -171,6 +171,12 @@ class Sample:
             mean, variance = x[0] + shift, np.maximum(dot(deviation, deviation) / len(x) - shift**2, 0.0)
         return mean, variance / len(x)
 
+    def spread(self, x: FloatArray, mean: FloatArray, square: FloatArray, centre: FloatArray) -> FloatArray:
+        """Weighted mean square of x about a centre, `(B,)`, given what `moments` says of it."""
+        if self.weights is None:
+            return square * self.n + (mean - centre) ** 2
+        return self.mean((x - centre) ** 2)
+
     def factor(self, ddof: int) -> FloatArray:
         """G / (G - ddof); strata have theirs in the influences, whatever ddof."""
         return np.ones_like(self.units) if self.strata is not None else self.units / (self.units - ddof)

@@ -1,0 +1,56 @@
+"""Parts of a job on a dask.distributed cluster, one replica of the job a worker.
+
+The scheduler holds the replica and hands it to workers that come later as well. A few parts a thread are under way at
+any time, so that the scheduler's memory does not grow with the number of them; what a lost worker had goes to others.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from distributed import Client, WorkerPlugin, get_worker
+
+from ..errors import ModelError
+from .in_order import in_order
+
+Part = TypeVar("Part")
+Found = TypeVar("Found")
+
+# A block takes a third of a second, a task's way to a worker and back a hundredth.
+_AHEAD = 3
+
+
+class _Replica(WorkerPlugin):
+    """A job, as every worker holds it."""
+
+    def __init__(self, job: Callable[[Any], Any]) -> None:
+        self.job = job
+
+
+def mapped(client: Client, job: Callable[[Part], Found], parts: Iterable[Part]) -> Iterator[tuple[Part, Found]]:
+    """Apply a job to parts on a cluster, one replica of it a worker; results in their order.
+
+    Parameters
+    ----------
+    client
+        Of the cluster.
+    job
+        Pickled once a worker.
+    parts
+        What it is called with, small.
+    """
+    if not client.nthreads():
+        raise ModelError(f"client {client!r} has no workers; start some, or leave client= out.")
+    name = f"crowdpyro-{secrets.token_hex(8)}"
+    client.register_plugin(_Replica(job), name=name)
+    ahead = _AHEAD * sum(client.nthreads().values())
+    try:
+        yield from in_order(lambda part: client.submit(_apply, name, part, pure=False), parts, ahead)
+    finally:
+        client.unregister_worker_plugin(name)
+
+
+def _apply(name: str, part: Any) -> Any:
+    return get_worker().plugins[name].job(part)
