@@ -63,6 +63,8 @@ class Filter:
     """
 
     def __init__(self, expression: str) -> None:
+        if not isinstance(expression, str):
+            raise DataError(f"the filter is {shown(expression)}; write a text, as {_EXAMPLE!r}.")
         self.expression = expression
         self._columns: dict[str, str] = {}
         if len(expression) > _LONGEST:

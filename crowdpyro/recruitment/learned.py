@@ -101,6 +101,9 @@ class LearnedProfiles:
         for name, column in people.items():
             if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
                 orders.setdefault(str(name), tuple(map(label_text, column.dtype.categories)))
+        twice = next((name for name, levels in orders.items() if len(set(levels)) < len(levels)), None)
+        if twice is not None:
+            raise DataError(f"ordinal: {twice!r} has a level twice, {', '.join(orders[twice])}; name each once.")
         unknown = orders.keys() - set(map(str, people.columns))
         if unknown:
             raise DataError(f"ordinal names the trait {min(unknown)!r}, which people lack.")

@@ -121,6 +121,8 @@ class Margins:
     """
 
     def __init__(self, tables: Mapping[str | Levels, Mapping[Any, float]]) -> None:
+        if not isinstance(tables, Mapping):
+            raise DataError(f"margins are a {type(tables).__name__}; give a mapping of traits to their levels' shares.")
         if not tables:
             raise DataError("margins are empty; give the shares of a trait's levels.")
         self.tables: tuple[Margin, ...] = tuple(_margin(traits, shares) for traits, shares in tables.items())
@@ -262,6 +264,8 @@ def _margin(traits: str | Levels, shares: Mapping[Any, float]) -> Margin:
     """One table, its shares made to sum to one where only rounding keeps them from it."""
     names = (traits,) if isinstance(traits, str) else tuple(map(str, traits))
     what = _STAR.join(names)
+    if not isinstance(shares, Mapping):
+        raise DataError(f"margin {what!r} is a {type(shares).__name__}; give a mapping of levels to shares.")
     if len(set(names)) < len(names) or not shares:
         raise DataError(f"margin {what!r}: give different traits, and one level at least.")
     table = {}

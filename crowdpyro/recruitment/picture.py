@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..models.off_scale import label_text
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _REAL, _MADE = _SERIES[0][1], _SERIES[2][1]
 _MOST_TRAITS, _MOST_LEVELS, _COLUMNS = 9, 12, 3
+_REST = "others"
 
 
 def page(report: RecruitmentReport) -> Figure:
@@ -67,12 +69,13 @@ def _margin(panel: Axes, rows: pd.DataFrame, name: str) -> None:
 
 def _histogram(panel: Axes, report: RecruitmentReport, name: str) -> None:
     """A number of many values, over the middle 98 % of the target."""
-    if report.target is None:
+    if report.target is None or report.weights is None:
         return
     low, high = (float(report.target[name].quantile(q)) for q in (0.01, 0.99))
     bins = [float(edge) for edge in np.linspace(low, high, 25)] if high > low else [low - 0.5, low + 0.5]
-    for people, colour, label in ((report.target, _REAL, "wanted"), (report.recruited, _MADE, "recruited")):
-        weights = np.full(len(people), 1 / len(people))
+    equal = np.full(len(report.recruited), 1 / len(report.recruited))
+    wanted, made = (report.target, report.weights), (report.recruited, equal)
+    for (people, weights), colour, label in ((wanted, _REAL, "wanted"), (made, _MADE, "recruited")):
         panel.hist(people[name], bins=bins, weights=weights, histtype="step", color=colour, lw=1.4, label=label)
     panel.set_title(_wrapped(name, 32, 1), loc="left", fontsize=9, color=_INK, parse_math=False)
     panel.grid(axis="y", color=_RULE, linewidth=0.6)
@@ -82,10 +85,12 @@ def _histogram(panel: Axes, report: RecruitmentReport, name: str) -> None:
 def _joint(panels: np.ndarray, report: RecruitmentReport) -> None:
     """The pair of traits that hang together most, real and recruited, and V of all pairs."""
     target, recruited, pairs = report.target, report.recruited, report.association
-    if target is None or pairs is None:
+    if target is None or pairs is None or report.weights is None:
         return
     one, other = (str(level) for level in pairs.index.to_frame().iloc[int(pairs["target"].to_numpy().argmax())])
-    tables = [_table(people, target, one, other) for people in (target, recruited)]
+    equal = np.full(len(recruited), 1 / len(recruited))
+    both = ((target, report.weights), (recruited, equal))
+    tables = [_table(people, weights, target, one, other) for people, weights in both]
     rows = tables[0].index.union(tables[1].index, sort=False)
     columns = tables[0].columns.union(tables[1].columns, sort=False)
     top = max(float(table.to_numpy().max()) for table in tables)
@@ -109,10 +114,12 @@ def _joint(panels: np.ndarray, report: RecruitmentReport) -> None:
     last.set_title("Cramer's V of every two traits", loc="left", fontsize=9, color=_INK)
 
 
-def _table(people: pd.DataFrame, target: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    """Shares of the pair's levels, numbers in the target's fifths."""
+def _table(
+    people: pd.DataFrame, weights: npt.NDArray[np.float64], target: pd.DataFrame, one: str, other: str
+) -> pd.DataFrame:
+    """Shares of the pair's levels, numbers in the target's fifths, rare labels as one."""
     levels = [_grouped(people[name], target[name]) for name in (one, other)]
-    return pd.crosstab(levels[0], levels[1], normalize="all")
+    return pd.crosstab(*levels, values=pd.Series(weights), aggfunc="sum").fillna(0.0)
 
 
 def _grouped(column: pd.Series, like: pd.Series) -> pd.Series:
@@ -121,7 +128,12 @@ def _grouped(column: pd.Series, like: pd.Series) -> pd.Series:
             pd.Categorical(level_texts(column), list(map(label_text, like.dtype.categories)), ordered=True)
         )
     if not is_spread(like):
-        return level_texts(column).reset_index(drop=True)
+        texts = level_texts(column).reset_index(drop=True)
+        if like.nunique(dropna=False) <= _MOST_LEVELS:
+            return texts
+        known = sorted(level_texts(like).value_counts().index[: _MOST_LEVELS - 1])
+        shown = [*(level for level in known if level != _REST), _REST]
+        return pd.Series(pd.Categorical(texts.where(texts.isin(known), _REST), shown, ordered=True))
     cuts = np.unique(np.nanquantile(like.to_numpy(dtype=float), [0.2, 0.4, 0.6, 0.8]))
     edges = [f"to {cuts[0]:.4g}", *(f"to {cut:.4g}" for cut in cuts[1:]), f"above {cuts[-1]:.4g}"]
     codes = np.searchsorted(cuts, column.to_numpy(dtype=float))

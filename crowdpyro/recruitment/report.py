@@ -28,6 +28,8 @@ class RecruitmentReport:
     ----------
     recruited, target
         Profiles, the target's without gaps; None where only margins are known.
+    weights
+        Of the target's people, which sum to one; None without a target.
     margins
         One row a level: `trait`, `level`, shares `wanted` and `achieved`, and their `difference`.
     distance
@@ -38,6 +40,7 @@ class RecruitmentReport:
 
     recruited: pd.DataFrame
     target: pd.DataFrame | None
+    weights: npt.NDArray[np.float64] | None
     margins: pd.DataFrame
     distance: ProfileDistance | None
     association: pd.DataFrame | None
@@ -94,7 +97,7 @@ def recruitment_report(
     if target is None and margins is None:
         raise DataError("target and margins are both None; give people, margins, or both.")
     people_of(recruited, "recruited")
-    real = None
+    real = shares = None
     if target is not None:
         target, shares = candidates_of(target, weights, "target")
         weights = None if np.ptp(shares) == 0 else shares
@@ -111,11 +114,11 @@ def recruitment_report(
         mine = recruited[list(real.columns)]
         if min(len(real) // 2, len(mine)) >= 2:
             distance = profile_w1(real, mine, weights=weights, ordinal=ordinal, max_n=max_n, seed=seed)
-        pairs = {"target": pairwise_v(real), "recruited": pairwise_v(mine, real)}
+        pairs = {"target": pairwise_v(real, weights=shares), "recruited": pairwise_v(mine, real)}
         association = pd.DataFrame(pairs)
     table = pd.DataFrame(rows, columns=["trait", "level", "wanted", "achieved"])
     table["difference"] = table["achieved"] - table["wanted"]
-    return RecruitmentReport(recruited, real, table, distance, association)
+    return RecruitmentReport(recruited, real, shares, table, distance, association)
 
 
 def _labels_of(people: pd.DataFrame) -> list[str | tuple[str, ...]]:

@@ -76,6 +76,11 @@ def test_anything_else_is_refused(expression, told):
         Filter(expression).mask(PEOPLE)
 
 
+def test_a_number_is_no_filter():
+    with pytest.raises(DataError, match="the filter is 5; write a text"):
+        Filter(5)
+
+
 def test_nobody_meets_it_says_which_part():
     with pytest.raises(DataError, match="no profile of 5 meets it; alone are met: age > 60 by 1; gender == 'man' by 1"):
         Filter("age > 60 and gender == 'man'").only(PEOPLE)

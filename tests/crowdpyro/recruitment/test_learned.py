@@ -223,6 +223,8 @@ def test_constant_columns_gaps_and_ten_thousand_categories():
     )
     with pytest.raises(DataError, match="ordinal names the trait 'grade'"):
         LearnedProfiles.fit(alike, ordinal={"grade": ["a", "b"]})
+    with pytest.raises(DataError, match="'year' has a level twice"):
+        LearnedProfiles.fit(alike, ordinal={"year": ["2024", "2023", "2024"]})
     with pytest.raises(DataError, match="which is not among"):
         LearnedProfiles.fit(people.head(50)[["age"]].assign(c=list("abcde") * 10), ordinal={"c": ["a", "b"]})
 

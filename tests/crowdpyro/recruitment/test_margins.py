@@ -136,6 +136,8 @@ def test_contradictions_are_named(census):
         ({"age": {"18-29": 0.5, "25+": 0.5}}, "overlaps"),
         ({"age": {"18-29": 0.5, "40+": 0.5}}, "have 'age' '3"),
         ({}, "margins are empty"),
+        ([("gender", 1.0)], "margins are a list; give a mapping"),
+        ({"gender": [0.5, 0.5]}, "margin 'gender' is a list; give a mapping"),
     ],
 )
 def test_wrong_margins_are_refused(census, tables, told):

@@ -38,6 +38,35 @@ def test_cramers_v_is_scipys_and_its_correction_is_unbiased_at_zero():
     assert np.mean(mended) < 0.06
     assert cramers_v(np.diag([5, 5, 5])) == pytest.approx(1.0)
     assert cramers_v([[3, 4]]) == 0.0
+    with pytest.raises(DataError, match="no table of numbers"):
+        cramers_v([["a", "b"]])
+
+
+def test_a_weighted_target_hangs_together_as_its_population_does(census):
+    """Of owners who are employed few were asked; weights tell of the whole census."""
+    rng = np.random.default_rng(0)
+    chance = np.where((census["owner"] == "yes") & (census["work"] == "employed"), 0.15, 0.9)
+    asked = rng.random(len(census)) < chance
+    sample, weights = census[asked], 1 / chance[asked]
+    pair = ("work", "owner")
+    truth = pairwise_v(census)[pair]
+    plain, weighted = (
+        recruitment_report(Pool(census).draw(500), sample, weights=each, max_n=50) for each in (None, weights)
+    )
+    assert abs(plain.association["target"][pair] - truth) > 0.1
+    assert weighted.association["target"][pair] == pytest.approx(truth, abs=0.04)
+    assert weighted.weights @ (sample["owner"] == "yes") == pytest.approx((census["owner"] == "yes").mean(), abs=0.02)
+    # Of independent traits weights, which make a sample worth less, make V no larger.
+    rng = np.random.default_rng(1)
+    people = pd.DataFrame({name: rng.choice(list("abcdef"), 400) for name in ("one", "other")})
+    found = [pairwise_v(people.sample(frac=1, random_state=s), weights=rng.exponential(size=400)) for s in range(3)]
+    assert max(float(each.iloc[0]) for each in found) < 0.15
+    shuffled = []
+    for _ in range(200):
+        people["one"] = rng.permutation(people["one"].to_numpy())
+        shuffled.append(float(pairwise_v(people, weights=rng.exponential(size=400)).iloc[0]))
+    # Unmended, of equal weights, .1.
+    assert np.mean(shuffled) < 0.05
 
 
 def test_report_against_margins_and_people(census):
@@ -70,6 +99,9 @@ def test_pictures(census, tmp_path):
     assert "(28 rarer levels left out)" in many.axes[0].get_title(loc="left")
     numbers = pd.DataFrame({"a": np.arange(50.0), "b": np.arange(50.0) ** 2, "c": 1.0})
     assert recruitment_report(numbers, numbers).figure().axes
+    towns = pd.DataFrame({"town": [f"town {i % 60}" for i in range(240)], "even": [i % 2 for i in range(240)]}).map(str)
+    panel = recruitment_report(towns, towns, max_n=20).figure().axes[3]
+    assert [len(panel.get_yticks()), panel.get_yticklabels()[-1].get_text()] == [12, "others"]
 
 
 def test_gaps_single_people_and_nothing_to_compare(census):
