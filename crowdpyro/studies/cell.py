@@ -39,8 +39,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Its file's name without the suffix: words that a person can read, and a digest that no two cells share."""
-        names = (self.protocol, self.references, self.method)
-        words = [re.sub(r"[^\w.=-]+", "_", name)[:40] for name in names if name]
+        words = [word(name) for name in (self.protocol, self.references, self.method) if name]
         digest = hashlib.sha256(repr(tuple(self.columns.values())).encode()).hexdigest()[:10]
         return f"{'--'.join(words)}--{self.seed}-{digest}"
 
@@ -48,6 +47,11 @@ class Cell:
         """As messages name it."""
         references = f", {self.references}" if self.references else ""
         return f"{self.study}, {self.protocol}{references}, {self.method}, seed {self.seed}"
+
+
+def word(name: str) -> str:
+    """A name as a part of a file's name."""
+    return re.sub(r"[^\w.=-]+", "_", name)[:40]
 
 
 CELL_COLUMNS = tuple(field.name for field in fields(Cell))

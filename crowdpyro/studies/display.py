@@ -8,23 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from .metric import METRICS
 from .scoring import LOWER_IS_BETTER, paired, summary
+from .summary import COSTS, Entry, Line, ProtocolSummary, heading, number
+from .verdict import signed
 
 if TYPE_CHECKING:
     from ..theory.interval_result import CrowdInterval
 
-_TITLES = {
-    "mae:mean": "MAE",
-    "cosine_similarity": "CS",
-    "wasserstein1": "W1",
-    "log_loss": "log loss",
-    "correlation_error": "corr. error",
-    "joint_log_score": "joint log score",
-    "single_log_score": "single log score",
-}
+_COLUMNS = (
+    "mae:mean",
+    "cosine_similarity",
+    "wasserstein1",
+    "log_loss",
+    "correlation_error",
+    "joint_log_score",
+    "single_log_score",
+)
+_TITLES = {name: METRICS[name.partition(":")[0]].title for name in _COLUMNS}
 
 
 def wide_console() -> Console:
@@ -79,6 +84,47 @@ def _fitting(widths: dict[str, int], console: Console, taken: int) -> Iterator[l
             some = []
         some.append(name)
     yield some
+
+
+def print_protocol(summary: ProtocolSummary, console: Console) -> None:
+    """One protocol of a study: who wins, the table, the crowd against its best competitors, the verdict.
+
+    What the console is too narrow for comes in a table below: nothing is cut.
+    """
+    if summary.verdict is not None:
+        console.print(Text(summary.verdict.winner, style="bold"))
+    cells = {text: [_entry(line, text) for line in summary.lines] for text in summary.columns}
+    titles = {text: heading(text, metric) for text, metric in summary.columns.items()}
+    rows = [escape(line.title) for line in summary.lines]
+    for some in _fitting({text: _width([titles[text], *cells[text]]) for text in cells}, console, _width(rows)):
+        view = Table(title=escape(f"{summary.protocol.title}: mean (sd) over seeds"), title_justify="left")
+        view.add_column("method", no_wrap=True)
+        for text in some:
+            view.add_column(escape(titles[text]), justify="right", no_wrap=True)
+        for place, line in enumerate(summary.lines):
+            style = {"crowd": "cyan", "ceiling": "dim", "paper": "italic dim"}.get(line.kind)
+            view.add_row(rows[place], *(cells[text][place] for text in some), style=style)
+        console.print(view)
+    for each in summary.against:
+        mark = " *" if each.difference.excludes_zero else ""
+        name = heading(each.column, summary.columns[each.column])
+        sentence = f"{each.title} - {each.competitor}: {name} {signed(each.difference)}{mark}"
+        console.print(Text(sentence, style="" if each.better else "dim"))
+    if summary.verdict is not None:
+        console.print(Text(f"verdict: {summary.verdict.word}. {' '.join(summary.verdict.because)}", style="bold"))
+
+
+def _entry(line: Line, column: str) -> str:
+    """A cell of `print_protocol`, the paper's figure after ours."""
+    entry, figure = line.entries.get(column), line.paper.get(column)
+    told = [] if entry is None else [_told(entry, column in COSTS)]
+    return " ".join([*told, *([] if figure is None else [f"paper {figure.value:g}"])])
+
+
+def _told(entry: Entry, cost: bool) -> str:
+    spread = "" if cost or not entry.sd > 0 else f" ({number(entry.sd)})"
+    text = f"{number(entry.mean, cost)}{spread}"
+    return f"[bold]{text}[/bold]" if entry.best else text
 
 
 def print_paired(results: pd.DataFrame, method: str, against: str, console: Console) -> None:

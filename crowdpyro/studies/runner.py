@@ -89,7 +89,7 @@ def run(
         methods or (part.methods if part else ()),
         seeds or (part.seeds if part else ()),
     )
-    store.begin(study, data)
+    store.check(study, data)
     todo = [cell for cell in cells if not store.done(cell)]
     clock = _Clock(store, todo, len(cells) - len(todo), min(jobs, max(len(todo), 1)), report)
     failed: dict[Cell, str] = {}
@@ -112,6 +112,7 @@ def _evaluate(study: Study, cell: Cell, data: Path | None, store: ResultsStore) 
     key = (study.name, str(data))
     if key not in _LOADED:
         _LOADED[key] = study.load(data)
+        store.begin(study, data)
     threads, random = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(1)
     torch.manual_seed(cell.seed)
@@ -141,8 +142,8 @@ def _here(study: Study, todo: list[Cell], data: Path | None, store: ResultsStore
 def _spread(study: Study, todo: list[Cell], data: Path | None, store: ResultsStore, jobs: int) -> Iterator[Result]:
     """As many at a time as there are processes.
 
-    A process that dies, of memory for example, takes the pool with it: the cells that were under way are then run one at
-    a time, and the one that kills its process again is the one that failed.
+    A process that dies, of memory for example, takes the pool with it: the cells that were under way are then run one
+    by one, and the one that kills its process again is the one that failed.
     """
     waiting: list[Cell] = todo[::-1]
     suspects: list[Cell] = []

@@ -14,6 +14,7 @@ from .. import metrics
 from ..errors import DataError
 from ..models.scales import Ordinal, Scale
 from ..tables import write_whole
+from .metric import METRICS
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -21,17 +22,8 @@ COLUMNS = ("study", "split", "references", "method", "aggregator", "metric", "se
 AGGREGATORS = ("mean", "median", "majority")
 # Settings of MRP as a row of a table: with 1,000 steps log losses fall by less than .001.
 YARDSTICK: dict[str, Any] = {"n_steps": 500, "n_samples": 200}
-# What a smaller value of each means.
 LOWER_IS_BETTER = {
-    "mae": True,
-    "rmse": True,
-    "resolution_rate": False,
-    "cosine_similarity": False,
-    "wasserstein1": True,
-    "log_loss": True,
-    "correlation_error": True,
-    "joint_log_score": False,
-    "single_log_score": False,
+    name: metric.lower_is_better for name, metric in METRICS.items() if metric.lower_is_better is not None
 }
 
 

@@ -15,11 +15,12 @@ import pandas as pd
 
 from ..errors import DataError
 from ..tables import write_whole
-from .cell import CELL_COLUMNS, Cell
+from .cell import CELL_COLUMNS, Cell, word
 from .rows import ROW_COLUMNS, checked
 from .study import Study
 
 COLUMNS = (*CELL_COLUMNS, *ROW_COLUMNS)
+_TEXT = ("study", "protocol", "references", "method", "aggregator", "metric", "unit")
 _PACKAGES = ("crowdpyro", "torch", "pyro-ppl", "numpy", "pandas", "scipy", "scikit-learn")
 
 
@@ -60,7 +61,7 @@ class ResultsStore:
         metrics: Iterable[str] | None = None,
         protocol: str | None = None,
     ) -> pd.DataFrame:
-        """All rows, long, in the order of the files' names.
+        """All rows, long, in the order of the files' names; of units, columns of text are categories.
 
         Parameters
         ----------
@@ -74,16 +75,18 @@ class ResultsStore:
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
 
-        paths = sorted((self.folder / "cells").glob("*.parquet"), key=lambda path: path.name)
+        first = "" if protocol is None else f"{word(protocol)}--"
+        paths = sorted((self.folder / "cells").glob(f"{first}*.parquet"), key=lambda path: path.name)
         if not paths:
-            raise DataError(f"folder {str(self.folder)!r} holds no results yet; run the study first.")
+            where = f"of protocol {protocol!r} " if protocol is not None else ""
+            raise DataError(f"folder {str(self.folder)!r} holds no results {where}yet; run the study first.")
         chosen = (pc.field("unit") != "") if units else (pc.field("unit") == "")
         if metrics is not None:
             chosen &= pc.field("metric").isin(list(metrics))
         if protocol is not None:
             chosen &= pc.field("protocol") == protocol
         table = ds.dataset([str(path) for path in paths]).to_table(columns=list(COLUMNS), filter=chosen)
-        frame: pd.DataFrame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas(categories=list(_TEXT) if units else None)
         return frame
 
     def fail(self, cell: Cell, error: str) -> None:
@@ -95,13 +98,13 @@ class ResultsStore:
         texts = [path.read_text(encoding="utf-8") for path in sorted((self.folder / "failed").glob("*.txt"))]
         return {text.partition("\n")[0]: text.strip().rpartition("\n")[2] for text in texts}
 
-    def begin(self, study: Study, data: Path | None) -> None:
-        """Write `study.json`, or check that the results there follow from the same revision and data.
+    def check(self, study: Study, data: Path | None) -> dict[str, Any]:
+        """What `study.json` shall say, checked against what it says.
 
         Raises
         ------
         DataError
-            When they do not, or are another study's.
+            When the results there follow from another revision or other data, or are another study's.
         """
         now = {"study": study.name, "revision": study.revision, "files": _digests(study, data)}
         before = self.origin()
@@ -113,8 +116,11 @@ class ResultsStore:
                 )
         versions = {name: version(name) for name in _PACKAGES}
         known = before.get("versions", [])
-        seen = [*known, versions] if versions not in known else known
-        text = json.dumps({**now, "versions": seen}, indent=2)
+        return {**now, "versions": [*known, versions] if versions not in known else known}
+
+    def begin(self, study: Study, data: Path | None) -> None:
+        """Write `study.json`, before the first cell is written."""
+        text = json.dumps(self.check(study, data), indent=2)
         write_whole(self.folder / "study.json", lambda file: file.write_text(text, encoding="utf-8"))
 
     def origin(self) -> dict[str, Any]:

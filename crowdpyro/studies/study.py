@@ -137,6 +137,8 @@ class Study:
         Of the study, a few sentences for a reader of the report.
     metrics
         Those that `METRICS` lacks, or means otherwise.
+    judged
+        References of the crowd that the verdict is about; the first of `references` when empty.
     panel
         Name of the reference that comprises all the others: competitors that read any of them are in its reach.
     paper
@@ -172,6 +174,7 @@ class Study:
     references: tuple[str, ...] = ()
     meaning: str = ""
     metrics: tuple[Metric, ...] = ()
+    judged: str = ""
     panel: str = ""
     paper: tuple[PaperFigure, ...] = ()
     seeds: tuple[int, ...] = tuple(range(10))
@@ -198,6 +201,9 @@ class Study:
             raise DataError(f"study {self.name!r}: column {self.columns[0]!r} comes first, and ranks nothing.")
         if not 0 <= self.held_out < 1:
             raise DataError(f"study {self.name!r}: held_out={self.held_out}; give a share from 0 to below 1.")
+        for llm in (self.judged, self.panel):
+            if llm and llm not in self.references:
+                raise DataError(f"study {self.name!r}: {llm!r} is not among its references; name one of them.")
         if any(method.references for method in self.methods) and not self.references:
             raise DataError(f"study {self.name!r}: a method reads references, and none is named.")
         self.quick_cells()
@@ -214,6 +220,10 @@ class Study:
     def method(self, name: str) -> Method:
         """A method by name."""
         return next(each for each in self.methods if each.name == name)
+
+    def protocol(self, name: str) -> Protocol:
+        """A protocol by name."""
+        return next(each for each in self.protocols if each.name == name)
 
     def reach(self, references: str) -> tuple[str, ...]:
         """References whose competitors a method with these is compared to."""
