@@ -10,7 +10,9 @@ from ..errors import DataError
 if TYPE_CHECKING:
     from .study import Study
 
-STUDIES: dict[str, str] = {}
+STUDIES: dict[str, str] = {
+    "zurich_voting": "votes on projects in Zurich, of voters and of projects that nobody has seen",
+}
 
 
 def find(name: str) -> Study:

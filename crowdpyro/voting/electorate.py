@@ -67,7 +67,7 @@ class ElectorateConfig:
     offset_scale: float = 0.5
     loading_scale: float = 0.3
     match_scale: float = 1.0
-    epochs: int = 200
+    epochs: int = 100
     lr: float = 0.05
 
     def __post_init__(self) -> None:
@@ -91,6 +91,7 @@ class _Fitted:
     matches: MatchEncoder
     attributes: AttributeEncoder
     references: References | None
+    level: float
     llm_centre: FloatArray
     llm_scale: FloatArray
     model: JointModel
@@ -168,6 +169,7 @@ class Electorate:
             MatchEncoder.fit(self.config.matches, voters, listed),
             AttributeEncoder.fit(self.config.attributes, listed),
             references,
+            level_of(votes, scale),
             centre,
             np.where(spread > 0, spread, np.inf),
             model=None,  # type: ignore[arg-type]
@@ -291,7 +293,9 @@ class Electorate:
         scale = Ballot(fitted.voted_on, fitted.scale.rule, fitted.scale.n)
         blender = ShortChoiceBlender(scale) if short else ballot_blender(scale)
         priors = (config.weight_scale, config.offset_scale, config.loading_scale)
-        encoder = OptionEncoder(self._attributes(fitted, seen), torch.arange(n), n, config.n_eps, blender.n_shape, *priors)
+        encoder = OptionEncoder(
+            self._attributes(fitted, seen), torch.arange(n), n, config.n_eps, blender.n_shape, *priors
+        )
         belief = OptionBelief(n, len(config.matches), config.n_eps, config.match_scale)
         return JointModel(encoder, belief, blender, n_draws=1)
 
@@ -301,7 +305,9 @@ class Electorate:
 
         own = fitted.attributes.transform(fitted.projects.iloc[rows])
         told = (self._log_shares(fitted)[rows] - fitted.llm_centre) / fitted.llm_scale
-        return torch.as_tensor(np.concatenate([own, told / np.sqrt(max(told.shape[1], 1))], axis=1), dtype=torch.float32)
+        return torch.as_tensor(
+            np.concatenate([own, told / np.sqrt(max(told.shape[1], 1))], axis=1), dtype=torch.float32
+        )
 
     def _log_shares(self, fitted: _Fitted) -> FloatArray:
         return log_shares(fitted.references, fitted.scale, self.config.even)
@@ -321,7 +327,7 @@ class Electorate:
         n = len(voters)
         matches = fitted.matches.transform(voters, fitted.projects.iloc[rows])
         references = fitted.references if self.config.use_reference else None
-        start = start_of(references, fitted.scale, self.config.even)[rows]
+        start = fitted.level + start_of(references, fitted.scale, self.config.even)[rows]
         return Batch(
             features=torch.zeros(1, 0),
             known=torch.zeros(1, dtype=torch.long),
@@ -379,7 +385,15 @@ def start_of(references: References | None, scale: Ballot, even: float) -> Float
     flat = 0.5 if scale.total is None else 1.0 / scale.n_levels
     votes = np.mean([source.base()[0] for source in references], axis=0)
     start = log_weights((1 - even) * votes + even * flat, scale)
-    return start if scale.total is None else start - start.mean()
+    return np.asarray(start - start.mean())
+
+
+def level_of(votes: FloatArray, scale: Ballot) -> float:
+    """Log odds of an approval, one more being given and one more refused; 0 of rules that compare options."""
+    if scale.total is not None:
+        return 0.0
+    given, refused = votes.sum() + 1.0, (1.0 - votes).sum() + 1.0
+    return float(np.log(given / refused))
 
 
 def _one_vote(data: CrowdData) -> Ballot:
@@ -404,7 +418,9 @@ def _seen(scale: Ballot, hidden: tuple[str, ...]) -> npt.NDArray[np.int64]:
     """Options whose votes may be looked at."""
     strange = [each for each in hidden if each not in scale.options]
     if strange:
-        raise DataError(f"hidden: {shown(strange[0])} is no option of the ballot; known are {', '.join(scale.options)}.")
+        raise DataError(
+            f"hidden: {shown(strange[0])} is no option of the ballot; known are {', '.join(scale.options)}."
+        )
     seen = np.flatnonzero(~np.isin(scale.options, hidden))
     if hidden and (scale.rule != "choose" or len(seen) < 2):
         raise DataError(f"hidden={hidden}: votes are hidden where options are chosen, and two or more stay in sight.")
