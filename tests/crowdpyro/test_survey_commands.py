@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -146,16 +147,23 @@ def test_biased_samples_of_the_study_are_drawn_three_to_one_and_weighted_back(mo
     monkeypatch.setattr(study, "load_personality", small_survey)
     data, groups = study.population()
     assert data.problems.index[study.differing(data, groups)].tolist() == ["a", "b"]
-    counts = np.zeros(400)
+    counts, means = np.zeros(400), []
     for seed in range(120):
         sample = study.biased_sample(data, groups, 80, seed)
         counts[sample.participants.index] += 1
+        means.append([Crowd.from_data(each).aggregate("mean") for each in (replace(sample, design=None), sample)])
         assert sample.participants.index.is_unique
     chance = 3.0 ** groups.sum(axis=1).to_numpy()
     by_chance = [counts[chance == each].mean() / 120 for each in (1, 3, 9)]
     # 120 samples of 80: each chance within a fifth, four standard errors of the smallest.
     np.testing.assert_allclose(by_chance, np.array([1, 3, 9]) * 80 / chance.sum(), rtol=0.2)
     np.testing.assert_allclose(sample.design.table["weight"], chance.sum() / 80 / chance[sample.participants.index])
+    # Four standard errors of a standard deviation of 120; plain means are off by the bias, weighted ones by none.
+    np.testing.assert_allclose(np.std(means, axis=0), study.errors(data, groups, 80), rtol=4 / np.sqrt(240))
+    off = np.mean(means, axis=0) - Crowd.from_data(data).aggregate("mean").to_numpy()
+    wanted = np.stack([study.bias(data, groups), np.zeros(4)])
+    assert (np.abs(off - wanted) < 4 * np.std(means, axis=0) / np.sqrt(120)).all()
+    assert study.pays(data, groups, 80).tolist() == [True, True, False, False]
     with pytest.raises(DataError, match="n=300: some would be drawn for certain"):
         study.biased_sample(data, groups, 300, 0)
     monkeypatch.setattr(study, "TRAINING", FitConfig(epochs=2, margin_steps=2))
@@ -171,5 +179,7 @@ def test_biased_samples_of_the_study_are_drawn_three_to_one_and_weighted_back(mo
     with pytest.raises(DataError, match="over='old': give one of both, women, young"):
         study.run(1, 80, "old")
     assert items["differs"].tolist() == [True, True, False, False]
+    assert items["pays"].tolist() == [True, True, False, False]
     assert methods.loc["histograms, unweighted", "differing items won"] == 0
+    assert methods.loc["histograms, weighted", "of those that pay"] <= 2
     assert len(methods) == 5
