@@ -12,9 +12,9 @@ people, and 1 one of -.06.
 Intervals come of the survey bootstrap: of the n_h primary sampling units of a stratum (without a design, of all people)
 n_h - 1 are drawn with replacement, and whoever is in a unit drawn k times weighs k n_h / (n_h - 1) times as much; every
 replicate is fitted anew, from a seed of its own. They speak of chance given gamma; over the gammas, `range` speaks of
-what nobody knows. What a fit shrinks they do not know: of 200 people, without an LLM, six problems are drawn towards each
-other by up to .4 after 25 epochs and by .1 after 150, their mean by .01 or .02; intervals of the mean had 12 of 13 such
-surveys.
+what nobody knows. What a fit shrinks they do not know: of 200 people, without an LLM, six problems are drawn towards
+each other by up to .4 after 25 epochs and by .1 after 150, and their mean by .02; after 25 epochs intervals of the mean
+held it in 12 of 13 surveys.
 
 References
 ----------
