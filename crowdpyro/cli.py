@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import aggregate, interval, llm, persons, recruit, runs, study
+from .commands import aggregate, interval, llm, persons, recruit, report, runs, study
 from .models.errors import CrowdPyroError
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ for _command in (
     persons.individuation,
     interval.interval,
     aggregate.aggregate,
+    report.report,
     llm.refer,
     llm.prompt,
 ):

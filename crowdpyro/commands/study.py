@@ -7,46 +7,126 @@ from typing import Annotated
 
 import typer
 
+from ..studies.names import STUDIES
+
 app = typer.Typer(help="Reproduce a study beside its yardsticks.", no_args_is_help=True, rich_markup_mode=None)
 
-Seeds = Annotated[int, typer.Option(min=1, help="Number of splits, seeds 0, 1, ...")]
+Protocol = Annotated[
+    list[str] | None,
+    typer.Option("--protocol", "--split", help="What is held out; repeat for several. All when not given."),
+]
+References = Annotated[list[str] | None, typer.Option(help="LLMs whose answers are read; repeat for several.")]
+Methods = Annotated[list[str] | None, typer.Option(help="Rows of the tables; repeat for several.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, 0, 1, ...; the study's own when not given.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; one a core, four at most, when not given.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A small part of the grid.")]
+Out = Annotated[Path, typer.Option(help="A folder NAME in it holds the results; what is done there is not done again.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the real data.", envvar="CROWDPYRO_DATA")]
+OUT = Path("study-out")
+
+
+def _register(name: str, line: str) -> None:
+    """A command for one study of `STUDIES`."""
+
+    @app.command(name, help=line)
+    def command(
+        protocol: Protocol = None,
+        references: References = None,
+        methods: Methods = None,
+        seeds: Seeds = None,
+        jobs: Jobs = None,
+        quick: Quick = False,
+        out: Out = OUT,
+        data: Data = None,
+    ) -> None:
+        _run(name, protocol, references, methods, seeds, jobs, quick, out, data)
+
+
+def _run(
+    name: str,
+    protocol: list[str] | None,
+    references: list[str] | None,
+    methods: list[str] | None,
+    seeds: int | None,
+    jobs: int | None,
+    quick: bool,
+    out: Path,
+    data: Path | None,
+) -> None:
+    """Fill the store, show its tables, write its report; exit code 1 when a cell failed."""
+    import os
+
+    from rich.markup import escape
+
+    from ..report.page import write_report
+    from ..studies.display import print_protocol, wide_console
+    from ..studies.names import find
+    from ..studies.runner import run
+    from ..studies.store import ResultsStore
+    from ..studies.summary import summarise
+
+    study, store, console = find(name), ResultsStore(out / name), wide_console()
+    with console.status("reading") as status:
+        outcome = run(
+            study,
+            store,
+            protocols=tuple(protocol or ()),
+            references=tuple(references or ()),
+            methods=tuple(methods or ()),
+            seeds=tuple(range(seeds or 0)),
+            jobs=jobs or min(os.cpu_count() or 1, 4),
+            quick=quick,
+            data=data,
+            report=lambda text: status.update(escape(text)),
+        )
+    for cell, error in outcome.failed.items():
+        typer.echo(f"failed: {cell}: {error}", err=True)
+    if outcome.done + outcome.skipped == 0:
+        raise typer.Exit(1)
+    for each in study.protocols:
+        summary = summarise(study, store, each.name) if each.table else None
+        if summary is not None:
+            print_protocol(summary, console)
+            console.print()
+    written = write_report(store.folder)
+    console.print(f"{outcome.done} cells done, {outcome.skipped} were there; wrote {written}")
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+for _name, _line in STUDIES.items():
+    if _name != "offensiveness":
+        _register(_name, _line)
 
 
 @app.command()
 def offensiveness(
-    references: Annotated[str, typer.Option(help="gpt4, gpt35, llama31_8b, ... or panel.")] = "gpt4",
-    split: Annotated[str, typer.Option(help="Hold out problems, or participants.")] = "problem",
-    seeds: Seeds = 10,
-    guide: Annotated[str, typer.Option(help="vae or semi_implicit; another than the default is one more row.")] = "vae",
-    objective: Annotated[str, typer.Option(help="predictive or paper, likewise.")] = "predictive",
-    out: Annotated[Path, typer.Option(help="Folder for results.csv.")] = Path("study-out"),
-    data: Annotated[Path | None, typer.Option(help="Folder that holds popquorn/.", envvar="CROWDPYRO_DATA")] = None,
+    protocol: Protocol = None,
+    references: References = None,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    jobs: Jobs = None,
+    quick: Quick = False,
+    guide: Annotated[str, typer.Option(help="vae or semi_implicit; see --objective.")] = "vae",
+    objective: Annotated[
+        str, typer.Option(help="predictive or paper; another pair than the default is one more row in a short run.")
+    ] = "predictive",
+    out: Out = OUT,
+    data: Data = None,
 ) -> None:
     """POPQUORN offensiveness ratings, with recorded answers of nine LLMs."""
+    if (guide, objective) == ("vae", "predictive"):
+        _run("offensiveness", protocol, references, methods, seeds, jobs, quick, out, data)
+        return
     from ..studies.display import print_paired, print_summary, wide_console
     from ..studies.offensiveness import run
 
     console = wide_console()
+    splits, llm, split = seeds or 10, (references or ["gpt4"])[0], (protocol or ["problem"])[0]
     with console.status("reading") as status:
-        results = run(
-            references,
-            split,  # type: ignore[arg-type]
-            seeds,
-            out,
-            data,
-            report=status.update,
-            guide=guide,
-            objective=objective,
-        )
-    print_summary(
-        results,
-        split,
-        console,
-        f"Offensiveness, {references}, held out by {split}: mean (sd) of {seeds} splits",
-    )
+        results = run(llm, split, splits, out, data, report=status.update, guide=guide, objective=objective)
+    print_summary(results, split, console, f"Offensiveness, {llm}, {split}: mean (sd) of {splits} splits")
     print_paired(results, "crowdllm", "calibration_table", console)
-    if split == "participant":
-        print_paired(results, "crowdllm", "independent_histograms", console)
     for variant in (name for name in results["method"].unique() if name.startswith("crowdllm_")):
         print_paired(results, variant, "crowdllm", console)
     console.print(f"wrote {out / 'results.csv'}")

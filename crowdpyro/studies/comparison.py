@@ -118,8 +118,10 @@ class Comparison:
         }
         self._units: dict[Row, UnitValues] = {}
         for key, part in _picked(units, protocol, column).groupby(["references", "method"], sort=False):
-            wide = part.pivot_table(index="unit", columns="seed", values=["value", "weight"], sort=True)
-            self._units[Row(str(key[0]), str(key[1]))] = UnitValues(wide["value"], wide["weight"])
+            value, weight = (
+                part.pivot_table(index="unit", columns="seed", values=name) for name in ("value", "weight")
+            )
+            self._units[Row(str(key[0]), str(key[1]))] = UnitValues(value, weight)
         self._found: dict[tuple[Row, Row], Difference] = {}
 
     def rows(self, kinds: Iterable[str] = ()) -> list[Row]:

@@ -163,25 +163,25 @@ def checked(rows: pd.DataFrame, metrics: Iterable[Metric], where: str, seconds: 
         raise DataError(f"{where}: column {unknown[0]!r} is not one of {', '.join(ROW_COLUMNS)}; leave it out.")
     types = {"n_virtual": "int64", "value": "float64", "weight": "float64"}
     rows = rows[list(ROW_COLUMNS)].astype({name: types.get(name, "str") for name in ROW_COLUMNS})
-    if rows["value"].isna().any():
-        bad = rows.loc[rows["value"].isna().idxmax()]
-        raise DataError(f"{where}: metric {bad['metric']!r}, unit {bad['unit']!r}, is not a number; leave the row out.")
+    absent, twice = rows["value"].isna(), rows.duplicated([*_KEY, "unit"])
+    for wrong, what in ((absent, "is not a number; leave the row out"), (twice, "is there twice; give each row once")):
+        if wrong.any():
+            metric, unit = rows.loc[wrong, ["metric", "unit"]].iloc[0]
+            raise DataError(f"{where}: metric {metric!r}, unit {unit!r}, {what}.")
     if not (rows["weight"] >= 0).all():
+        name = rows["metric"][~(rows["weight"] >= 0)].iloc[0]
         raise DataError(
-            f"{where}: weights must be 0 or positive; see metric {rows['metric'][rows['weight'] < 0].iloc[0]!r}."
+            f"{where}: metric {name!r} has a weight that is not 0 or positive; give 1 or numbers of answers."
         )
-    twice = rows.duplicated([*_KEY, "unit"])
-    if twice.any():
-        bad = rows.loc[twice.idxmax()]
-        raise DataError(f"{where}: metric {bad['metric']!r}, unit {bad['unit']!r}, is there twice; give each row once.")
     known = {**METRICS, **{metric.name: metric for metric in metrics}}
     whole = set(rows.loc[rows["unit"] == "", _KEY].itertuples(index=False, name=None))
     more: list[tuple[str, int, str, str, float, float]] = []
-    for key, part in rows[rows["unit"] != ""].groupby(_KEY, sort=False):
-        if key not in whole:
-            if key[2] not in known:
-                raise DataError(f"{where}: metric {key[2]!r} is unknown; describe it in Study.metrics.")
-            more.append((*key, "", over_units(part, known[key[2]]), 1.0))
+    for _, part in rows[rows["unit"] != ""].groupby(_KEY, sort=False):
+        aggregator, n_virtual, name = part[_KEY].iloc[0]
+        if (aggregator, n_virtual, name) not in whole:
+            if name not in known:
+                raise DataError(f"{where}: metric {name!r} is unknown; describe it in Study.metrics.")
+            more.append((aggregator, n_virtual, name, "", over_units(part, known[name]), 1.0))
     if not (rows["metric"] == "seconds").any():
         more.append(("", 0, "seconds", "", seconds, 1.0))
     added = [pd.DataFrame(more, columns=list(ROW_COLUMNS))] if more else []

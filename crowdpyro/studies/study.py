@@ -188,11 +188,10 @@ class Study:
     verdict: Callable[[pd.DataFrame], Verdict] | None = None
 
     def __post_init__(self) -> None:
-        known = {"protocol": self.protocols, "method": self.methods}
-        for what, parts in known.items():
-            names = [part.name for part in parts]
-            if not names or len(set(names)) < len(names):
-                raise DataError(f"study {self.name!r}: {what}s are {names}; give at least one, each name once.")
+        protocols, methods = [each.name for each in self.protocols], [each.name for each in self.methods]
+        for what, names in (("protocols", protocols), ("methods", methods), ("references", list(self.references))):
+            if len(set(names)) < len(names) or not (names or what == "references"):
+                raise DataError(f"study {self.name!r}: {what} are {names}; give at least one, each name once.")
         if not self.columns:
             raise DataError(f"study {self.name!r}: columns is empty; give at least one, the first decides who wins.")
         for column in (*self.columns, *self.calibration, *(figure.column for figure in self.paper)):
