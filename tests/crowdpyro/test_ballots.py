@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +15,6 @@ from crowdpyro import (
     FitConfig,
     MissingReferenceError,
     References,
-    cli,
 )
 from crowdpyro.runs.options import RunOptions
 
@@ -140,13 +137,7 @@ def test_every_guide_and_objective_takes_ballots(rule):
         assert RULES[rule].valid(crowd.to_frame()["response"].to_numpy()).all()
 
 
-def test_the_commands_take_ballots(files, rule, monkeypatch, capsys):
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
+def test_the_commands_take_ballots(files, rule, command):
     small = ["training.epochs=2", "training.every=1", "training.margin_steps=2", "text_encoder=tfidf"]
     small += ["n_components=2", "n_eps=2", "n_hidden=4"]
     settings = [word for each in small for word in ("--set", each)]

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import DataError, cli
+from crowdpyro import DataError
 from crowdpyro.runs.intervals import interval_files
 from crowdpyro.theory import crowd_interval, pooled_interval, share_interval
 
 SMALL = ["--set", "training.epochs=2", "--set", "training.every=2", "--set", "training.margin_steps=2"]
 SMALL += ["--set", "n_components=0", "--set", "n_eps=1", "--set", "n_hidden=4"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; its exit code, output and error output."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 def long(matrix, names):

@@ -18,19 +18,6 @@ SMALL += ["--set", "text_encoder=tfidf", "--set", "n_components=3", "--set", "n_
 IDS = [f"p{k:02d}" for k in range(50)]
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; its exit code, output and error output."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
-
-
 def references(path, model, problems, seed):
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(rng.dirichlet(np.ones(5), len(problems)), columns=[f"p_{k}" for k in range(1, 6)])

@@ -13,26 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import Crowd, CrowdLLM, DataError, ModelError, cli
+from crowdpyro import Crowd, CrowdLLM, DataError, ModelError
 from crowdpyro.checkpoint import Checkpoint
 from crowdpyro.runs import folder
 from crowdpyro.runs.options import RunOptions, assigned, merged, read_yaml
 
 SMALL = ["--set", "training.epochs=4", "--set", "training.every=2", "--set", "training.margin_steps=5"]
 SMALL += ["--set", "text_encoder=tfidf", "--set", "n_components=3", "--set", "n_eps=2", "--set", "n_hidden=4"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; its exit code, output and error output."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 def answers(people, problems=("a", "b", "c", "d"), seed=0):

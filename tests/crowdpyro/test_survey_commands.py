@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import Crowd, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal, cli
+from crowdpyro import Crowd, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal
 from crowdpyro.runs.intervals import interval_files
 from crowdpyro.studies import weights as study
 from crowdpyro.theory import crowd_interval
 
 SMALL = ["--set", "training.epochs=2", "--set", "training.every=2", "--set", "training.margin_steps=2"]
 SMALL += ["--set", "n_components=0", "--set", "n_eps=1", "--set", "n_hidden=4"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; its exit code, output and error output."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

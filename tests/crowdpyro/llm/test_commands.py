@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import FrozenLLM, Ordinal, References, cli
+from crowdpyro import FrozenLLM, Ordinal, References
 from crowdpyro.llm import personas_of
 from crowdpyro.llm.cache_file import CacheFile
 
@@ -21,19 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::crowdpyro.llm.LowOptionMassWarn
 Command: TypeAlias = Callable[..., tuple[int, str, str]]
 SCALE = Ordinal.range(1, 5)
 PROMPT = "{persona}{text}"
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command; its exit code, output and error output."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crowdpyro", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return int(stop.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
