@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .study import Study
 
 STUDIES: dict[str, str] = {
+    "simulation": "what a training sample must be like, on a population that is known (Figure 9 of the paper)",
     "amazon": "stars of products that nobody has rated, from what is said of them",
     "zurich_voting": "votes on projects in Zurich, of voters and of projects that nobody has seen",
 }
