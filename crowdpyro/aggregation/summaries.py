@@ -99,7 +99,7 @@ def most_given(counts: FloatArray, seed: int, n_weighed: int | None = None) -> n
     # Below a half, a uniform draw orders equal counts at random and never reorders unequal ones; sums of weights that
     # are equal differ by their rounding.
     ties = generator(seed).random(counts.shape) * (0.5 if n_weighed is None else 1e-9 * n_weighed)
-    return (counts + ties).argmax(axis=1)
+    return np.asarray((counts + ties).argmax(axis=1))
 
 
 def median_of(counts: FloatArray, values: FloatArray) -> FloatArray:

@@ -13,6 +13,9 @@ SCALES = (
 Run = Annotated[Path, typer.Argument(help="Folder that `crowdpyro fit` wrote.", show_default=False)]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda.")]
 NewProblems = Annotated[Path | None, typer.Option(help="Problems other than those of the fit.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a dask.distributed scheduler, tcp://...; its workers compute.")
+]
 NewReferences = Annotated[Path | None, typer.Option(help="The LLM's answers to those problems.")]
 
 
@@ -80,7 +83,10 @@ def fit(
 
 def generate(
     run: Run,
-    out: Annotated[Path, typer.Option(help="The crowd: .nc, .csv, .csv.gz or .parquet.")],
+    out: Annotated[Path | None, typer.Option(help="The crowd: .nc, .csv, .csv.gz or .parquet.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Or a zarr folder, written block by block; the same command goes on.")
+    ] = None,
     participants: Annotated[str, typer.Option(help="How many, or a file of profiles.")] = "1000",
     problems: NewProblems = None,
     references: NewReferences = None,
@@ -95,38 +101,57 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal crowds.")] = 0,
     device: Device = "cpu",
+    scheduler: Scheduler = None,
+    memory: Annotated[
+        str | None, typer.Option(help="With --store: most that a process may hold beside the model, as 2GB.")
+    ] = None,
 ) -> None:
     """Recruit a crowd and let it answer; every row says that it is synthetic."""
     from ..crowd import check_suffix
     from ..errors import DataError
     from ..runs.folder import generate_run
+    from ..scale import connected
 
-    check_suffix(out)
+    if (out is None) == (store is None):
+        raise DataError("give --out, a file, or --store, a folder for crowds that are larger than memory; one of them.")
+    if out is not None:
+        check_suffix(out)
     if not participants.isdecimal() and not Path(participants).exists():
         raise DataError(
             f"participants={participants!r}: give a whole number, or a file of profiles, which this is not."
         )
     try:
-        crowd = generate_run(
-            run,
-            int(participants) if participants.isdecimal() else Path(participants),
-            typer.echo,
-            problems=problems,
-            references=references,
-            decision=decision,  # type: ignore[arg-type]
-            reference=reference,  # type: ignore[arg-type]
-            crossed=crossed,
-            participation=participation,
-            per_problem=per_problem,
-            seed=seed,
-            device=device,
-        )
+        with connected(scheduler) as client:
+            crowd = generate_run(
+                run,
+                int(participants) if participants.isdecimal() else Path(participants),
+                typer.echo,
+                problems=problems,
+                references=references,
+                decision=decision,  # type: ignore[arg-type]
+                reference=reference,  # type: ignore[arg-type]
+                crossed=crossed,
+                participation=participation,
+                per_problem=per_problem,
+                seed=seed,
+                device=device,
+                path=store,
+                client=client,
+                memory=memory,
+            )
     except MemoryError as error:
         raise DataError(
-            f"participants={participants}: the crowd does not fit in memory; ask for fewer, in calls with other seeds."
+            f"participants={participants}: the crowd does not fit in memory; give --store, which writes it block by "
+            "block."
         ) from error
-    crowd.write(out)
-    typer.echo(f"wrote {crowd.n_participants:,} synthetic participants x {crowd.n_problems:,} problems to {out}")
+    except KeyboardInterrupt:
+        typer.echo("stopped" if store is None else "stopped. The same command goes on.", err=True)
+        raise typer.Exit(130) from None
+    if out is not None:
+        crowd.write(out)
+    typer.echo(
+        f"wrote {crowd.n_participants:,} synthetic participants x {crowd.n_problems:,} problems to {out or store}"
+    )
 
 
 def evaluate(

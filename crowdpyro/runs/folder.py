@@ -30,6 +30,8 @@ from .options import RunOptions, read_yaml
 from .refer import open_llm, served
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from ..crowd import Crowd
 
 Say = Callable[[str], None]
@@ -259,6 +261,9 @@ def generate_run(
     per_problem: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    path: Path | None = None,
+    client: Client | None = None,
+    memory: str | None = None,
 ) -> Crowd:
     """Recruit a crowd from a run's model.
 
@@ -273,7 +278,7 @@ def generate_run(
     problems, references
         Files of other problems than those of training, and of the LLM's answers to them; without the second file the
         run's own LLM is asked.
-    decision, reference, crossed, participation, per_problem, seed, device
+    decision, reference, crossed, participation, per_problem, seed, device, path, client, memory
         As in `CrowdLLM.generate`.
     """
     model = load_run(run, device)
@@ -290,6 +295,9 @@ def generate_run(
         participation=participation,
         per_problem=per_problem,
         seed=seed,
+        path=path,
+        client=client,
+        memory=memory,
     )
 
 

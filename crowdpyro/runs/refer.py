@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from ..models.scales import Scale, parse_scale
 from ..tables import read_table, require_columns, write_whole
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from ..references import References
 
 Say = Callable[[str], None]
@@ -70,7 +73,15 @@ class Asking:
 
 
 def refer_files(
-    problems: Path, out: Path, say: Say, *, llm: str, scale: str, loading: dict[str, Any], asking: Asking
+    problems: Path,
+    out: Path,
+    say: Say,
+    *,
+    llm: str,
+    scale: str,
+    loading: dict[str, Any],
+    asking: Asking,
+    client: Client | None = None,
 ) -> References:
     """Ask an LLM about the problems of a file, and write its answers whole.
 
@@ -86,19 +97,29 @@ def refer_files(
         As in `open_llm`.
     asking
         How they are put.
+    client
+        Of a cluster whose workers ask, each with a replica of its own.
     """
     from ..references import check_suffix
+    from ..scale.referring import refer_on
 
     check_suffix(out)
     frame, answers, given = read_problems(problems), parse_scale(scale), asking.arguments()
     # What cannot be asked is said before a model is loaded.
     _queries(frame, answers, given | {"cache": None})
-    backbone = open_llm(llm, **loading)
+    load = partial(open_llm, llm, **loading)
+    backbone = load() if client is None else None
     people = len(given.get("personas", ()))
-    say(f"asking {backbone.name} about {len(frame):,} problems" + (f", as {people:,} personas" if people else ""))
+    say(
+        f"asking {llm if backbone is None else backbone.name} about {len(frame):,} problems"
+        + (f", as {people:,} personas" if people else "")
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        references = backbone.refer(frame, answers, **given)
+        if backbone is not None:
+            references = backbone.refer(frame, answers, **given)
+        elif client is not None:
+            references = refer_on(client, load, frame, answers, **given)
     for note in (*references.report, *(f"warning: {each.message}" for each in caught)):
         say(f"  {note}")
     if asking.twins:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
 from typing import Any, TypeVar
 
 from distributed import Client, WorkerPlugin, get_worker
+from distributed.protocol.pickle import dumps, loads
 
 from ..errors import ModelError
 from .in_order import in_order
@@ -20,13 +22,26 @@ Found = TypeVar("Found")
 
 # A block takes a third of a second, a task's way to a worker and back a hundredth.
 _AHEAD = 3
+# Threads of a worker share its replica.
+_UNPICKLING = Lock()
 
 
 class _Replica(WorkerPlugin):
-    """A job, as every worker holds it."""
+    """A job, as every worker holds it.
+
+    Pickled until the first part comes: to unpickle it imports torch, seconds in which a worker's event loop would be
+    deaf.
+    """
 
     def __init__(self, job: Callable[[Any], Any]) -> None:
-        self.job = job
+        self._pickled = dumps(job)
+        self._job: Callable[[Any], Any] | None = None
+
+    def __call__(self, part: Any) -> Any:
+        with _UNPICKLING:
+            if self._job is None:
+                self._job = loads(self._pickled)
+        return self._job(part)
 
 
 def mapped(client: Client, job: Callable[[Part], Found], parts: Iterable[Part]) -> Iterator[tuple[Part, Found]]:
@@ -53,4 +68,5 @@ def mapped(client: Client, job: Callable[[Part], Found], parts: Iterable[Part]) 
 
 
 def _apply(name: str, part: Any) -> Any:
-    return get_worker().plugins[name].job(part)
+    replica: Any = get_worker().plugins[name]
+    return replica(part)

@@ -168,23 +168,22 @@ def _lay_out(draft: Path, plan: Plan) -> None:
         made_from=json.dumps(plan.made_from),
     )
     group = zarr.open_group(str(draft), mode="w-", attributes=attrs)
-    shape, chunks, dims = grid.shape, grid.block, ("participant", "problem")
+    further = (scale.n_levels,) if isinstance(scale, Ballot) else ()
     if isinstance(scale, Ballot):
-        shape, chunks, dims = (*shape, scale.n_levels), (*chunks, scale.n_levels), (*dims, "option")
         _whole(group, "option", np.asarray(scale.options, dtype=object), "option")
     kind = stored_kind(scale, how.decision)
     codecs = zarr.codecs
     group.create_array(
         RESPONSE,
-        shape=shape,
+        shape=(*grid.shape, *further),
         # Whole tiles, even where the crowd ends before: so the blocks are read off it.
-        chunks=chunks,
+        chunks=(*grid.block, *further),
         dtype=kind,
         fill_value=ABSENT if kind.kind == "i" else np.nan,
         # .35 bytes an answer on five levels, whose entropy is .26, at 300 million answers a second and core; zstd alone
         # has .34 at 80 million.
         compressors=[codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), codecs.Crc32cCodec()],
-        dimension_names=dims,
+        dimension_names=("participant", "problem", "option")[: 2 + len(further)],
         # A block in which nobody took part is done as well.
         config={"write_empty_chunks": True},
     )

@@ -25,7 +25,7 @@ from ..crowd import ABSENT, Crowd, codes_of
 from ..errors import DataError
 from ..inference.checks import correlation_of, pair_sums
 from ..models.ballot import Ballot
-from ..models.scales import Continuous
+from ..models.scales import Categorical, Continuous, Ordinal
 from ..survey import WEIGHT
 from ..theory.moments import CrowdMoments, RunningMoments
 from . import needed
@@ -184,10 +184,11 @@ class StoredCrowd(Crowd):
             if shares:
                 raise DataError("shares=True: numbers are no options; leave it out.")
             return self._numbers.done(unequal=self._weighted)
-        if not shares and scale.kind == "categorical":
+        if isinstance(scale, Categorical) and not shares:
             raise DataError(f"labels {', '.join(scale.levels)} have no mean; give shares=True.")
         values = np.eye(scale.n_levels) if shares else scale.values
-        return CrowdMoments.of_counts(*self._counted, values, unequal=self._weighted)
+        n, total, squares = self._counted
+        return CrowdMoments.of_counts(n, total, squares, values, unequal=self._weighted)
 
     def correlation(self, min_pairs: int = 10) -> pd.DataFrame:
         """As `Crowd.correlation`; memory grows with the square of the number of problems."""
@@ -215,15 +216,14 @@ class StoredCrowd(Crowd):
         scale = self.scale
         if method not in ("mean", "median", "majority") or options or isinstance(scale, Ballot):
             return super().aggregate(method, seed=seed, **options)
-        numbers = isinstance(scale, Continuous) or self._expected
-        if method == "majority" and not numbers:
+        if method == "majority" and not (isinstance(scale, Continuous) or self._expected):
             counts = self.counts()
             found = most_given(counts, seed, self.n_participants if self._weighted else None)
             return self._named(np.where(counts.sum(axis=1) > 0, found, np.nan))
-        if method == "majority" or scale.kind == "categorical":
+        if method == "majority" or isinstance(scale, Categorical):
             # The error that says what to give.
             return Crowd(self.dataset.isel(participant=slice(0, 1))).aggregate(method)
-        if not numbers:
+        if isinstance(scale, Ordinal) and not self._expected:
             counts = self.counts()
             total = counts.sum(axis=1)
             mean = counts @ scale.values / np.where(total > 0, total, 1.0)
@@ -311,5 +311,5 @@ def _lazy(path: Path) -> xr.Dataset:
     return xr.Dataset({RESPONSE: raw[RESPONSE].drop_attrs()}, coords, attrs)
 
 
-def _decoded(codes: npt.NDArray[Any], levels: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
-    return levels[codes]
+def _decoded(codes: npt.NDArray[Any], levels: npt.NDArray[np.str_]) -> npt.NDArray[Any]:
+    return np.asarray(levels[codes])

@@ -77,8 +77,9 @@ class CrowdMoments:
         variance = np.einsum("tk,tkm->tm", total / safe, away)
         influence = np.einsum("tk,tkm->tm", squares / safe**2, away)
         wide = np.ones(table.shape[1])
-        summed = (np.multiply.outer(each.sum(axis=1), wide).ravel() for each in (n, total, squares))
-        return cls(*summed, mean.ravel(), variance.ravel(), influence.ravel(), unequal, (len(n), *values.shape[1:]))
+        n, total, squares = (np.multiply.outer(each.sum(axis=1), wide).ravel() for each in (n, total, squares))
+        shape = (len(mean), *values.shape[1:])
+        return cls(n, total, squares, mean.ravel(), variance.ravel(), influence.ravel(), unequal, shape)
 
     def of_problems(self, rows: npt.NDArray[np.int64]) -> CrowdMoments:
         """The same crowd at these problems, rows of the first axis."""

@@ -21,6 +21,7 @@ from .bounds import Bound, BoundName, best_split
 from .interval import interval_of
 from .interval_options import Options
 from .interval_result import CrowdInterval
+from .moments import CrowdMoments
 from .paired import Missing, Paired, Virtual
 
 
@@ -117,6 +118,8 @@ def _reach(pair: Paired, virtual: Virtual, answer_range: tuple[float, float] | N
         ("twin_y", virtual.twin, pair.people),
         ("crowd", virtual.crowd, virtual.members),
     ):
+        if isinstance(sample, CrowdMoments):
+            raise DataError(f"bound={bound!r} looks at each answer of the crowd; give them, or bound='normal'.")
         there = given if sample.weights is None else given[np.broadcast_to(sample.weights, given.shape) > 0]
         if there.min() < low or there.max() > high:
             raise DataError(

@@ -248,7 +248,7 @@ def test_other_problems_of_the_humans_are_named_with_their_option(command, files
 def test_a_crowd_beyond_memory_is_an_error(command, files):
     command(*fit_words(files))
     code, _, err = command("generate", files / "RUN", "--participants", 10**12, "--out", files / "crowd.csv")
-    assert (code, "does not fit in memory; ask for fewer" in err) == (2, True)
+    assert (code, "does not fit in memory; give --store" in err) == (2, True)
 
 
 def test_a_run_is_not_written_over_a_file(command, files):
