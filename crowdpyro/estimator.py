@@ -17,16 +17,15 @@ from .config import CrowdConfig
 from .crowd import Crowd
 from .data import CrowdData
 from .errors import DataError, ModelError
-from .fitted import Fitted
 from .fitting import fit_model, referred
 from .generating import Answering, Decision, crowd_of
-from .inference.history import FitHistory
 from .inference.seeds import checked_seed, generator
-from .models.scales import Continuous, Scale
+from .models.scales import Continuous
 from .parts import Parts
 from .recruit import recruit
 from .reference_draws import ReferenceUse
 from .references import References
+from .what_was_fitted import WhatWasFitted
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from .theory.interval_result import CrowdInterval
 
 
-class CrowdLLM:
+class CrowdLLM(WhatWasFitted):
     """A frozen LLM's references and a Pyro model of how people depart from them.
 
     Parameters
@@ -102,7 +101,7 @@ class CrowdLLM:
         except TypeError as error:
             raise ModelError(f"settings: {error}; known are {', '.join(CrowdConfig.__dataclass_fields__)}.") from error
         self.backbone, self.device, self.progress = backbone, device, progress
-        self._fitted: Fitted | None = None
+        self._fitted = None
 
     # -- fitting -----------------------------------------------------------------------------------------------
 
@@ -153,62 +152,6 @@ class CrowdLLM:
         how: dict[str, Any] = {"seed": seed, "device": self.device, "progress": self.progress}
         self._fitted = fit_model(self.config, self.parts, data, references, checkpoint=checkpoint, **how)
         return self
-
-    # -- what was fitted ---------------------------------------------------------------------------------------
-
-    def _state(self) -> Fitted:
-        if self._fitted is None:
-            raise ModelError("this CrowdLLM is not fitted; call fit first.")
-        return self._fitted
-
-    @property
-    def model(self) -> Any:
-        """The fitted `JointModel`."""
-        return self._state().model
-
-    @property
-    def guide(self) -> Any:
-        """Its guide."""
-        return self._state().guide
-
-    @property
-    def history(self) -> FitHistory:
-        """What the fit went through."""
-        return self._state().history
-
-    @property
-    def made_from(self) -> dict[str, str]:
-        """Settings as they are written, and digests of the tables that it was fitted to."""
-        return self._state().made_from
-
-    @property
-    def profiles(self) -> pd.DataFrame:
-        """The people of training, whom crowds are recruited from."""
-        return self._state().profiles
-
-    @property
-    def weights(self) -> npt.NDArray[np.float64] | None:
-        """Their survey weights, of mean 1, by which they are recruited; None where all count alike."""
-        return self._state().weights
-
-    @property
-    def problems(self) -> pd.DataFrame:
-        """The problems of training."""
-        return self._state().problems
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the LLMs whose references it reads; none without an LLM."""
-        return self._state().features.sources
-
-    def unknown(self, problems: pd.DataFrame) -> pd.Index:
-        """Those of these problems that are not of training, and need references where the model reads any."""
-        return problems.index[self._state().rows(problems) < 0]
-
-    @property
-    def scale(self) -> Scale:
-        """What an answer may be."""
-        return self._state().scale
 
     # -- crowds ------------------------------------------------------------------------------------------------
 
