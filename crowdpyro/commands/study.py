@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from ..studies.names import STUDIES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 app = typer.Typer(help="Reproduce a study beside its yardsticks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,8 +63,6 @@ def _run(
     """Fill the store, show its tables, write its report; exit code 1 when a cell failed."""
     import os
 
-    from rich.markup import escape
-
     from ..report.page import write_report
     from ..studies.display import print_protocol, wide_console
     from ..studies.names import find
@@ -77,7 +82,7 @@ def _run(
             jobs=jobs or min(os.cpu_count() or 1, 4),
             quick=quick,
             data=data,
-            report=lambda text: status.update(escape(text)),
+            report=_teller(console, status),
         )
     for cell, error in outcome.failed.items():
         typer.echo(f"failed: {cell}: {error}", err=True)
@@ -92,6 +97,21 @@ def _run(
     console.print(f"{outcome.done} cells done, {outcome.skipped} were there; wrote {written}")
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _teller(console: Console, status: Status) -> Callable[[str], None]:
+    """Progress in place on a terminal, a line every half minute elsewhere."""
+    last = 0.0
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if console.is_terminal:
+            status.update(escape(text))
+        elif time.monotonic() - last > 30:
+            last = time.monotonic()
+            typer.echo(text, err=True)
+
+    return tell
 
 
 for _name, _line in STUDIES.items():

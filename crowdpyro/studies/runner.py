@@ -6,6 +6,7 @@ processes nor on what ran before: a run that was killed ends in the same tables 
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections import defaultdict
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -166,7 +168,7 @@ def _pool(
     from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
-    pool = ProcessPoolExecutor(max_workers=jobs, env=threads)
+    pool = ProcessPoolExecutor(max_workers=jobs, env=threads, initializer=_end_with, initargs=(os.getpid(),))
     running: dict[Future[Result], Cell] = {}
     try:
         while queue or running:
@@ -182,6 +184,17 @@ def _pool(
             yield other, None
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once the one that started it is gone: killed, it cannot say so, and a pool waits for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 class _Clock:

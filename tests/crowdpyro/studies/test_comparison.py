@@ -1,0 +1,150 @@
+"""Differences and their intervals: closed forms, coverage at the stated rate, what stands beside what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from crowdpyro import DataError
+from crowdpyro.studies.comparison import Comparison, Row, UnitValues, bootstrap, over_seeds
+from crowdpyro.studies.metric import METRICS, Column
+
+MAE, RMSE, BIAS = METRICS["mae"], METRICS["rmse"], METRICS["bias"]
+CROWD, TABLE, MARGINAL = Row("gpt4", "crowd"), Row("gpt4", "table"), Row("", "marginal")
+
+
+def unit_values(values: np.ndarray, weights: np.ndarray | None = None) -> UnitValues:
+    frame = pd.DataFrame(values)
+    return UnitValues(frame, pd.DataFrame(np.ones_like(values) if weights is None else weights))
+
+
+def splits(rng, n_problems, n_seeds, sd_fit):
+    """Differences of two methods on random fifths of the problems: of the problem, of the fit, and noise of both."""
+    problem = rng.normal(0, 0.1, n_problems)
+    values = np.full((n_problems, n_seeds), np.nan)
+    for seed in range(n_seeds):
+        held = rng.choice(n_problems, n_problems // 5, replace=False)
+        values[held, seed] = problem[held] + rng.normal(0, sd_fit) + rng.normal(0, 0.1, len(held))
+    return values[~np.isnan(values).all(axis=1)]
+
+
+def test_one_seed_has_the_interval_of_a_mean():
+    values = np.random.default_rng(0).normal(1, 2, size=(400, 1))
+    found = bootstrap(unit_values(values), None, BIAS, n_boot=20_000)
+    se = values.std() / np.sqrt(400)
+    assert found.estimate == pytest.approx(values.mean())
+    # The Monte-Carlo error of a quantile from 20,000 draws is 2 % of the standard error.
+    assert found.low == pytest.approx(values.mean() - 1.96 * se, abs=0.1 * se)
+    assert found.high == pytest.approx(values.mean() + 1.96 * se, abs=0.1 * se)
+
+
+def test_estimates_are_weighted_by_answers_and_paired_by_seed_and_unit():
+    nan = np.nan
+    a = unit_values(np.array([[1.0, nan], [3.0, 5.0], [nan, 7.0]]), np.array([[1.0, nan], [3.0, 1.0], [nan, 1.0]]))
+    b = unit_values(np.array([[0.0, nan], [0.0, 1.0]]), np.ones((2, 2)))
+    # Seed 0: (1 + 9) / 4 - 0; seed 1: unit 2 is not there for b, so 5 - 1.
+    found = bootstrap(a, b, MAE)
+    assert found.estimate == pytest.approx((2.5 + 4) / 2)
+    assert (found.n_units, found.n_seeds) == (2, 2)
+
+
+def test_a_root_metric_is_the_root_of_each_methods_mean():
+    a, b = unit_values(np.array([[1.0], [9.0]])), unit_values(np.array([[4.0], [4.0]]))
+    assert bootstrap(a, b, RMSE).estimate == pytest.approx(np.sqrt(5) - 2)
+
+
+def test_methods_that_share_no_problem_are_not_compared():
+    a, b = unit_values(np.array([[1.0], [np.nan]])), unit_values(np.array([[np.nan], [1.0]]))
+    with pytest.raises(DataError, match="share no scored problem"):
+        bootstrap(a, b, MAE)
+
+
+def test_seeds_that_share_their_data_have_wider_intervals():
+    values = np.array([0.1, 0.2, 0.3, 0.6])
+    alone, shared = over_seeds(values, 0.0), over_seeds(values, 0.2)
+    half = stats.t.ppf(0.975, 3) * values.std(ddof=1)
+    assert alone.high - alone.estimate == pytest.approx(half / 2)
+    assert shared.high - shared.estimate == pytest.approx(half * np.sqrt(1 / 4 + 1 / 4))
+    assert not over_seeds(values[:1], 0.2).excludes_zero
+
+
+def test_infinite_losses_differ_where_only_one_is_infinite():
+    assert over_seeds(np.array([-np.inf, -np.inf]), 0.0).excludes_zero
+    assert not over_seeds(np.array([-np.inf, 0.1]), 0.0).excludes_zero
+    assert over_seeds(np.array([np.nan, np.nan]), 0.0).estimate == 0
+
+
+def coverage(rng, n_studies, n_problems, n_seeds, sd_fit):
+    found = [
+        bootstrap(unit_values(splits(rng, n_problems, n_seeds, sd_fit)), None, BIAS, n_boot=400)
+        for _ in range(n_studies)
+    ]
+    return sum(each.low <= 0 <= each.high for each in found)
+
+
+def test_intervals_cover_when_fits_differ_much():
+    # At .95 fewer than so many of 250 have a chance of one in ten thousand; problems alone would cover .5.
+    least = stats.binom.ppf(1e-4, 250, 0.95)
+    assert coverage(np.random.default_rng(0), 250, 300, 10, 0.03) >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_seeds", [5, 10, 20])
+@pytest.mark.parametrize("sd_fit", [0.0, 0.01, 0.03])
+def test_intervals_cover_whatever_fits_do(n_seeds, sd_fit):
+    covered = coverage(np.random.default_rng(1), 1000, 300, n_seeds, sd_fit)
+    # Nine cells: one in a thousand that any of them fails by chance at .95; above it they are allowed to be.
+    assert covered >= stats.binom.ppf(1e-4, 1000, 0.95)
+
+
+def test_what_a_store_says_is_what_the_bootstrap_says(simulated, store):
+    compared = Comparison(
+        simulated, "problem", Column.parse("mae:mean"), store.read(), store.read(units=True, protocol="problem")
+    )
+    found = compared.difference(CROWD, TABLE)
+    assert found.estimate == pytest.approx(compared.mean(CROWD) - compared.mean(TABLE))
+    assert found.low < found.estimate < found.high < 0
+    assert (found.n_seeds, found.n_better) == (4, 4)
+    mirrored = compared.difference(TABLE, CROWD)
+    assert (mirrored.estimate, mirrored.n_better) == (pytest.approx(-found.estimate), 0)
+    assert mirrored.low == pytest.approx(-found.high)
+
+
+def test_competitors_read_the_same_llm_or_none_and_a_panels_any(simulated, store):
+    whole, units = store.read(), store.read(units=True)
+
+    def competitors(study, row):
+        return {
+            str(each) for each in Comparison(study, "problem", Column.parse("mae:mean"), whole, units).competitors(row)
+        }
+
+    single = competitors(simulated, CROWD)
+    assert single == {str(row) for row in (TABLE, MARGINAL, Row("gpt4", "alone"))}
+    assert competitors(replace(simulated, panel="gpt4"), CROWD) == single | {
+        str(Row("llama", "table")),
+        str(Row("llama", "alone")),
+    }
+    best = Comparison(simulated, "problem", Column.parse("mae:mean"), whole, units).best_competitor(CROWD)
+    assert best == TABLE
+
+
+def test_a_metric_without_units_is_compared_over_seeds(simulated, store):
+    compared = Comparison(simulated, "problem", Column.parse("cosine_similarity"), store.read(), store.read(units=True))
+    found = compared.difference(CROWD, MARGINAL)
+    assert (found.n_units, found.n_better) == (0, 4)
+    assert found.low > 0
+    assert compared.best_competitor(CROWD) == TABLE
+
+
+def test_methods_of_other_seeds_cannot_be_paired(simulated, store):
+    whole = store.read()
+    apart = whole[(whole["method"] != "table") | (whole["seed"] > 1)]
+    apart = apart[(apart["method"] != "crowd") | (apart["seed"] < 2)]
+    compared = Comparison(simulated, "problem", Column.parse("mae:mean"), apart, store.read(units=True))
+    assert TABLE not in compared.competitors(CROWD)
+    with pytest.raises(DataError, match="share no seed in 'problem'"):
+        compared.difference(CROWD, TABLE)
