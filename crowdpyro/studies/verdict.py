@@ -3,8 +3,8 @@
 On the study's first column, with 95 % intervals of the paired differences to every competitor (`comparison`):
 
 walk away       a yardstick or the LLM alone is better, and the interval of the difference excludes zero
-trust           the crowd is better than each of them, every interval excludes zero, and no interval of the study's
-                calibration columns (bias, surprise) does
+trust           on two seeds or more the crowd is better than each of them, every interval excludes zero, and no
+                interval of the study's calibration columns (bias, surprise) does
 correct first   everything else: use the `rectified` interval, which lets people's answers correct the crowd's
 
 Competitors are those in reach of the crowd's references: what reads the same LLM or none, for a panel what reads any.
@@ -75,7 +75,10 @@ def judge(comparison: Comparison, crowd: Row, calibration: dict[str, tuple[Metri
         told.append(f"Its {calibration[name][0].title} is {signed(found)}, not zero: {calibration[name][0].meaning}.")
     if not calibration:
         told.append("Its calibration was not measured.")
-    if open_ or off or not calibration:
+    single = min(found.n_seeds for found in against.values()) < 2
+    if single:
+        told.append("One seed says nothing about another fit.")
+    if open_ or off or single or not calibration:
         return Verdict("correct first", winner, tuple(told))
     names = ", ".join(f"{metric.title} {signed(found)}" for metric, found in calibration.values())
     more = f"{ours} is better than all {len(against)} competitors, and its calibration is not rejected: {names}."

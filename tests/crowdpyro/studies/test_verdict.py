@@ -17,10 +17,10 @@ from crowdpyro.studies.verdict import judge
 CROWD = Row("gpt4", "crowd")
 
 
-def rows_of(errors: dict[str, float], bias: float = 0.0) -> pd.DataFrame:
-    """Methods whose absolute errors are these, give or take a hundredth a problem, on three seeds."""
+def rows_of(errors: dict[str, float], bias: float = 0.0, n_seeds: int = 3) -> pd.DataFrame:
+    """Methods whose absolute errors are these, give or take a hundredth a problem, on some seeds."""
     frames = []
-    for seed in range(3):
+    for seed in range(n_seeds):
         for method, error in errors.items():
             rng = np.random.default_rng([seed, *method.encode()])
             rows = Rows()
@@ -32,8 +32,8 @@ def rows_of(errors: dict[str, float], bias: float = 0.0) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def verdict_of(study, errors, bias=0.0, calibrated=True):
-    rows = rows_of(errors, bias)
+def verdict_of(study, errors, bias=0.0, calibrated=True, n_seeds=3):
+    rows = rows_of(errors, bias, n_seeds)
     whole, units = rows[rows["unit"] == ""], rows[rows["unit"] != ""]
     compared = Comparison(study, "problem", Column.parse("mae:mean"), whole, units)
     found = Comparison(study, "problem", Column.parse("bias"), whole, units)
@@ -63,6 +63,12 @@ def test_nothing_is_trusted_whose_calibration_was_not_measured(simulated):
     verdict = verdict_of(simulated, {"crowd": 0.3, "table": 0.4}, calibrated=False)
     assert verdict.word == "correct first"
     assert "Its calibration was not measured." in verdict.because
+
+
+def test_one_seed_is_not_enough_for_trust(simulated):
+    errors = {"crowd": 0.3, "table": 0.4}
+    assert verdict_of(simulated, errors, n_seeds=2).word == "trust"
+    assert verdict_of(simulated, errors, n_seeds=1).word == "correct first"
 
 
 def test_a_yardstick_that_wins_is_said_first(simulated):
