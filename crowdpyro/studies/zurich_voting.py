@@ -1,4 +1,4 @@
-"""Case study III: votes on 24 projects in Zurich, of voters and of projects that nobody has seen (paper, section 5.4)."""
+"""Case study III: votes on 24 projects in Zurich, of voters and projects that nobody has seen (paper, section 5.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from .rows import Rows
 from .study import Grid, Method, PaperFigure, Protocol, Study
 from .zurich_voting_figures import figures, tables
 from .zurich_voting_methods import (
+    SHOWN_SEED,
     Voting,
+    add_votes,
     another_sample,
     ballots_of,
     electorate,
@@ -84,6 +86,11 @@ METRICS = (
         "outcome overlap",
         "projects that both the crowd's and the people's ballots get funded, over those that either does",
         False,
+    ),
+    Metric("votes", "votes", "votes on one project, named in the column aggregator", None),
+    Metric("people_votes", "people's votes", "those of the people", None),
+    Metric(
+        "spoiled_ballots", "spoiled ballots", "recorded ballots with the fault named in the column aggregator", None
     ),
 )
 PROTOCOLS = (
@@ -156,6 +163,7 @@ def evaluate(cell: Cell, data: Voting) -> pd.DataFrame:
     references = data.references(cell.references) if cell.references else None
     told = {"train": train, "test": test, "seed": cell.seed}
     ours = partial(electorate, **told, projects=projects, references=references)
+    shown = cell.seed == SHOWN_SEED and cell.protocol == "voters"
     if method == "people":
         rows = Rows()
         rows.add("zero_vote_projects", float((test.response.sum(axis=0) == 0).sum()))
@@ -175,9 +183,13 @@ def evaluate(cell: Cell, data: Voting) -> pd.DataFrame:
         "another_sample": partial(another_sample, **told),
     }
     if method in SOURCES:
-        name = SOURCES[method]
-        return score(recorded(zurich.llm[name], name, test), test, projects)
-    return score(forecasts[method](), test, projects)
+        papers = zurich.llm[SOURCES[method]]
+        rows = score(recorded(papers, SOURCES[method], test), test, projects, shown)
+        if shown:
+            for fault, n in papers.summary().items():
+                rows.add("spoiled_ballots", n, fault)
+        return rows.frame()
+    return score(forecasts[method](), test, projects, shown).frame()
 
 
 def _unseen_projects(cell: Cell, data: Voting) -> pd.DataFrame:
@@ -197,6 +209,8 @@ def _unseen_projects(cell: Cell, data: Voting) -> pd.DataFrame:
             counts[place] = fitted.shares(zurich.data.participants)[place] * PER_VOTERS
     rows = Rows()
     score_counts(rows, counts[None], truth, zurich.projects.index)
+    if cell.seed == SHOWN_SEED:
+        add_votes(rows, counts, truth, zurich.projects.index)
     return rows.frame()
 
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..data import CrowdData
-
 from ..models.ballot import Ballot
 from ..models.scales import Ordinal
 from ..mrp import MRP
@@ -28,8 +27,10 @@ CONFIG = ElectorateConfig(attributes=ATTRIBUTES, matches=MATCHES)
 # A third of what all projects would cost.
 BUDGET = 60_000.0
 N_CROWDS = 10
-# As if so many more voters of each district had voted like everybody: on development seeds 100 to 114, the log score of a
-# ballot is -9.48 with 2, -9.41 with 5, -9.34 with 20, -9.36 with 40; the errors of counts do not tell them apart.
+# The seed of which votes are kept project by project, for pictures.
+SHOWN_SEED = 0
+# As if so many more voters of each district had voted like everybody: on development seeds 100 to 114, the log score of
+# a ballot is -9.48 with 2, -9.41 with 5, -9.34 with 20, -9.36 with 40; the errors of counts do not tell them apart.
 _BORROWED = 20.0
 
 
@@ -130,8 +131,9 @@ def mrp(train: CrowdData, test: CrowdData, seed: int) -> Forecast:
     """Multilevel regression and poststratification, a yes or no from each voter for each project."""
     scale = _ballot(train)
     fitted = MRP().fit(_yes_or_no(train), seed=seed)
-    cells = fitted.estimate(test.participants, list(scale.options)).cells
-    means = cells["mean"].unstack("problem")[list(scale.options)].loc[test.participants.index].to_numpy()
+    cells = fitted.estimate(test.participants, list(scale.options)).cells.reset_index()
+    wide = cells.pivot_table(index="cell", columns="problem", values="mean")
+    means = wide.loc[test.participants.index, list(scale.options)].to_numpy()
     return Forecast(means.sum(axis=0), likeliest=_top(means, scale))
 
 
@@ -182,8 +184,8 @@ def electorate(
     return Forecast(expected.sum(axis=0), crowds, fitted.log_prob(test, seed=seed), _top(expected, _ballot(test)))
 
 
-def score(forecast: Forecast, test: CrowdData, projects: pd.DataFrame) -> pd.DataFrame:
-    """All metrics of a forecast of held-out voters."""
+def score(forecast: Forecast, test: CrowdData, projects: pd.DataFrame, shown: bool = False) -> Rows:
+    """All metrics of a forecast of held-out voters; `shown` keeps the votes of the first crowd."""
     rows, truth = Rows(), test.response.sum(axis=0)
     if forecast.counts is not None:
         score_counts(rows, forecast.counts[None], truth, projects.index)
@@ -196,6 +198,8 @@ def score(forecast: Forecast, test: CrowdData, projects: pd.DataFrame) -> pd.Dat
             gold = funded(human, projects, BUDGET, rule)
             met = [outcome_overlap(funded(crowd, projects, BUDGET, rule), gold) for crowd in forecast.crowds[:5]]
             rows.add("outcome_overlap", float(np.mean(met)), rule)
+        if shown:
+            add_votes(rows, each[0], truth, projects.index)
     voters = test.participants.index[test.participant_code]
     if forecast.log_prob is not None:
         rows.add_units("ballot_log_score", forecast.log_prob, voters)
@@ -204,7 +208,14 @@ def score(forecast: Forecast, test: CrowdData, projects: pd.DataFrame) -> pd.Dat
         both = np.minimum(forecast.likeliest, test.response)[there].sum(axis=1)
         either = np.maximum(forecast.likeliest, test.response)[there].sum(axis=1)
         rows.add_units("jaccard", both / either, voters[there])
-    return rows.frame()
+    return rows
+
+
+def add_votes(rows: Rows, votes: FloatArray, truth: FloatArray, projects: pd.Index) -> None:
+    """Votes on every project, foretold and the people's."""
+    for project, foretold, human in zip(projects, votes, truth, strict=True):
+        rows.add("votes", float(foretold), str(project))
+        rows.add("people_votes", float(human), str(project))
 
 
 def score_counts(rows: Rows, counts: FloatArray, truth: FloatArray, units: pd.Index, n_virtual: int = 0) -> None:

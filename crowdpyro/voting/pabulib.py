@@ -96,11 +96,12 @@ class Election:
         if rule == "points":
             require_columns(self.votes, ("points",), f"VOTES of {self.source}")
         rows: list[tuple[object, str, float]] = []
-        for voter, vote in self.votes["vote"].items():
+        scores = self.votes["points"] if rule == "points" else self.votes["vote"]
+        for (voter, vote), score in zip(self.votes["vote"].items(), scores, strict=True):
             named = [each.strip() for each in str(vote).split(",") if each.strip()]
             values = list(np.arange(1.0, len(named) + 1))
             if rule == "points":
-                given = [each for each in str(self.votes.at[voter, "points"]).split(",") if each.strip()]
+                given = [each for each in str(score).split(",") if each.strip()]
                 values = [_number(each, "points", self.source) for each in given]
             if len(values) != len(named):
                 raise DataError(

@@ -56,8 +56,8 @@ def funded(
     instance = election.Instance(listed.values(), budget_limit=_exact(budget))
     profile = election.CardinalProfile(
         [
-            election.CardinalBallot({listed[name]: _exact(votes.at[voter, name]) for name in votes.columns})
-            for voter in votes.index
+            election.CardinalBallot({listed[name]: _exact(vote) for name, vote in zip(votes.columns, row, strict=True)})
+            for row in votes.to_numpy(dtype=float)
         ],
         instance=instance,
     )
@@ -110,10 +110,10 @@ def _checked(ballots: pd.DataFrame, projects: pd.DataFrame, budget: float) -> tu
     if not len(given):
         raise DataError("ballots hold no voter; give at least one.")
     costs = pd.to_numeric(projects["cost"], errors="coerce").to_numpy(dtype=float)
-    if not (np.isfinite(costs) & (costs > 0)).all():
-        raise DataError(
-            f"column 'cost' of projects holds {shown(projects['cost'].iloc[int(np.argmin(costs > 0))])}; give positive numbers."
-        )
+    bad = ~(np.isfinite(costs) & (costs > 0))
+    if bad.any():
+        given_cost = shown(projects["cost"].to_numpy()[bad][0])
+        raise DataError(f"column 'cost' of projects holds {given_cost}; give positive numbers.")
     if not (np.isfinite(budget) and budget > 0):
         raise DataError(f"budget={budget}: give a positive number.")
     votes = given[list(names)]

@@ -1,4 +1,4 @@
-"""Zurich's experiment in participatory budgeting: 180 voters, 24 projects, six formats, and LLMs in the voters' place."""
+"""Zurich's experiment in participatory budgeting: 180 voters, 24 projects, six formats, and LLMs in their place."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class ZurichVoting:
         return References.panel(*(self._reference(name) for name in chosen))
 
     def _reference(self, name: str) -> References:
-        papers, (model, prompt, temperature, *_) = self.llm[name], name.split(", ")
+        papers, (_, prompt, temperature, *_) = self.llm[name], name.split(", ")
         scale = papers.scale
         shares = papers.votes / (scale.total or 1.0)
         if prompt in TOLD:
