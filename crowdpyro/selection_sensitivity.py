@@ -187,7 +187,7 @@ def sensitivity(
     return Sensitivity(
         pd.DataFrame(dict(zip(grid, found[0, 1:], strict=True)), index=index).rename_axis(columns="gamma"),
         pd.Series(found[0, 0], index=index, name="estimate"),
-        Crowd.from_data(data).aggregate("mean").set_axis(index).rename("observed"),
+        pd.Series(np.asarray(Crowd.from_data(data).aggregate("mean"), dtype=float), index=index, name="observed"),
         found[1:],
     )
 

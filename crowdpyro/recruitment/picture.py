@@ -118,8 +118,9 @@ def _table(
     people: pd.DataFrame, weights: npt.NDArray[np.float64], target: pd.DataFrame, one: str, other: str
 ) -> pd.DataFrame:
     """Shares of the pair's levels, numbers in the target's fifths, rare labels as one."""
-    levels = [_grouped(people[name], target[name]) for name in (one, other)]
-    return pd.crosstab(*levels, values=pd.Series(weights), aggfunc="sum").fillna(0.0)
+    first, second = (_grouped(people[name], target[name]) for name in (one, other))
+    shares = pd.DataFrame({"first": first, "second": second, "share": weights})
+    return shares.pivot_table("share", "first", "second", aggfunc="sum", fill_value=0.0, observed=True)
 
 
 def _grouped(column: pd.Series, like: pd.Series) -> pd.Series:
