@@ -163,6 +163,90 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0, weights: npt.A
     return people[rng.integers(len(people), size=n) if chance is None else rng.choice(len(people), size=n, p=chance)]
 
 
+def demographic_regression(
+    traits: npt.ArrayLike, codes: npt.ArrayLike, people: npt.ArrayLike, n_levels: int
+) -> FloatArray:
+    """P(y = k | v) ~ exp(b_k + w_k . v): a multinomial logistic regression of answers on traits, whatever the problem.
+
+    Parameters
+    ----------
+    traits
+        Encoded traits of each training answer's participant, shape `(n_answers, n_columns)`.
+    codes
+        Level codes of these answers, shape `(n_answers,)`.
+    people
+        Encoded traits of whom to predict, shape `(n_people, n_columns)`.
+    n_levels
+        Of the scale; a level that nobody gave has probability 0.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_people, n_levels)`; its mean over people is what a crowd of them answers to any problem.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    x, y, asked = np.asarray(traits, dtype=float), np.asarray(codes, dtype=float), np.asarray(people, dtype=float)
+    if x.ndim != 2 or y.shape != x.shape[:1] or asked.ndim != 2 or asked.shape[1] != x.shape[1]:
+        raise DataError(
+            f"traits have shape {x.shape}, codes {y.shape}, people {asked.shape}; give one row of traits an answer, "
+            "and the same columns a person."
+        )
+    given = _table_rows(y, n_levels, "codes")
+    shares = np.zeros((len(asked), n_levels))
+    if not len(given) or (given == n_levels).any():
+        raise DataError("codes are none, or miss some; give the level code of at least one answer, and no NaN.")
+    if len(np.unique(given)) == 1:
+        shares[:, given[0]] = 1.0
+        return shares
+    fitted = LogisticRegression(max_iter=1000).fit(x, given)
+    shares[:, fitted.classes_] = fitted.predict_proba(asked)
+    return shares
+
+
+def ridge_calibration(
+    train_features: npt.ArrayLike, train_counts: npt.ArrayLike, test_features: npt.ArrayLike, floor: float = 0.01
+) -> FloatArray:
+    """p_t ~ max(B f_t + b, floor): ridge regression of problems' histograms on what LLMs said of them.
+
+    A problem weighs by its answers; the penalty, of 13 from .01 to 10,000, has the least leave-one-out error.
+
+    Parameters
+    ----------
+    train_features, test_features
+        Covariates of the problems, such as option probabilities of several LLMs side by side, shapes `(n_training, d)`
+        and `(n_test, d)`.
+    train_counts
+        Training answers, shape `(n_training, n_levels)`.
+    floor
+        Least share of a level before shares are made to sum to one: a linear fit may be negative.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_test, n_levels)`.
+    """
+    from sklearn.linear_model import RidgeCV
+
+    answers = _counts(train_counts)
+    train, test = np.asarray(train_features, dtype=float), np.asarray(test_features, dtype=float)
+    if train.ndim != 2 or len(train) != len(answers) or test.ndim != 2 or test.shape[1] != train.shape[1]:
+        raise DataError(
+            f"train_features have shape {train.shape}, test_features {test.shape}, train_counts {answers.shape}; give "
+            "one row a problem and the same columns."
+        )
+    if not 0 < floor < 1 / answers.shape[1]:
+        raise DataError(f"floor={floor}: give a share between 0 and 1/{answers.shape[1]}.")
+    n = answers.sum(axis=1)
+    if (n > 0).sum() < 2:
+        raise DataError("train_counts have answers to fewer than two problems; give at least two.")
+    asked = n > 0
+    shares = answers[asked] / n[asked, None]
+    fitted = RidgeCV(np.logspace(-2, 4, 13)).fit(train[asked], shares, sample_weight=n[asked])
+    predicted = np.maximum(np.asarray(fitted.predict(test), dtype=float), floor)
+    return np.asarray(predicted / predicted.sum(axis=1, keepdims=True))
+
+
 def reference_level(probabilities: npt.ArrayLike) -> FloatArray:
     """Code of the LLM's likeliest level, the lowest of equals, NaN where none, shape `(n_problems,)`."""
     p = np.asarray(probabilities, dtype=float)

@@ -7,13 +7,14 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .data import CrowdData
 from .errors import DataError
 from .models.scales import Ordinal
 from .references import References
-from .tables import read_table
+from .tables import read_table, require_columns
 
 _EDUCATION = {
     1: "some high school",
@@ -28,6 +29,8 @@ _PATIENTS = """
 1112111 1111111 1111111 2222221 2221322 2222222 2222221 2223222 2212222 1111111 1111111 2322222 1111111 1111111 1121121
 1111111 3333233 1111111 2222222 2223232 4334343 2212232 2323233 3333432 1111111 1111111 1212111 2322222 1211111 2222222
 """
+_POPQUORN = {"instance_id": "problem", "user_id": "participant"}
+_TRAITS = ("gender", "race", "age", "occupation", "education")
 _ANAESTHETISTS = (1, 1, 1, 2, 3, 4, 5)
 
 # A text may lack the question's number, the blank before it or its closing parenthesis.
@@ -118,6 +121,62 @@ def load_offensiveness(folder: str | Path | None = None) -> tuple[CrowdData, Ref
     ----------
     J. Pei, D. Jurgens (2023), When do annotator demographics matter?, LAW-XVII.
     """
+    place = _popquorn_folder(folder)
+    raw = read_table(place / "offensiveness_raw_data.csv.gz").rename(columns=_POPQUORN | {"offensiveness": "response"})
+    problems = raw[["problem", "text"]].drop_duplicates("problem").sort_values("problem")
+    people = raw[["participant", *_TRAITS]].drop_duplicates("participant").sort_values("participant")
+    scale = Ordinal.range(1, 5)
+    data = CrowdData.from_frames(raw, problems, people, scale=scale)
+    answers = read_table(place / "offensiveness_llm_answers.csv.gz").rename(
+        columns={"instance_id": "problem", "score": "answer"}
+    )
+    return data, References.from_frame(answers, scale=scale).select(data.problems.index)
+
+
+def load_qa_difficulty(folder: str | Path | None = None) -> CrowdData:
+    """POPQUORN: how difficult it was to find an answer in a text, 1-5, from the file that POPQUORN publishes.
+
+    Where its column `user_id` is empty, people are told apart by their traits: those with the same five are one
+    participant for each time that they rate a problem.
+
+    Parameters
+    ----------
+    folder
+        Holds `popquorn/question_answering/raw_data.csv`, gzipped or not, with the columns `instance_id, user_id, text,
+        question, groundtruth, difficulty, gender, race, age, occupation, education`; `$CROWDPYRO_DATA` when None.
+
+    Raises
+    ------
+    DataError
+        When the file is not there, or lacks a column.
+
+    References
+    ----------
+    J. Pei, D. Jurgens (2023), When do annotator demographics matter?, LAW-XVII.
+    """
+    place = _popquorn_folder(folder) / "question_answering"
+    names = (place / name for name in ("raw_data.csv", "raw_data.csv.gz"))
+    path = next((each for each in names if each.is_file()), None)
+    if path is None:
+        raise DataError(
+            f"file {str(place / 'raw_data.csv')!r} does not exist; put there POPQUORN's "
+            "dataset/question_answering/raw_data.csv."
+        )
+    raw = read_table(path)
+    require_columns(raw, ("instance_id", "text", "question", "groundtruth", "difficulty", *_TRAITS), path.name)
+    raw = raw.rename(columns=_POPQUORN | {"difficulty": "response"})
+    if "participant" not in raw or raw["participant"].isna().all():
+        raw["participant"] = _people_by_traits(raw)
+    passage, question, answer = (raw[each].astype(str).str.strip() for each in ("text", "question", "groundtruth"))
+    problems = raw[["problem"]].assign(text=passage + "\n\nQuestion: " + question + "\nAnswer: " + answer)
+    problems = problems.drop_duplicates("problem").sort_values("problem")
+    people = raw[["participant", *_TRAITS]].drop_duplicates("participant").sort_values("participant")
+    answers = raw[["problem", "participant", "response"]]
+    return CrowdData.from_frames(answers, problems, people, scale=Ordinal.range(1, 5))
+
+
+def _popquorn_folder(folder: str | Path | None) -> Path:
+    """Folder `popquorn`, which must be there."""
     root = folder or os.environ.get("CROWDPYRO_DATA")
     place = None if root is None else Path(root) / "popquorn"
     if place is None or not place.is_dir():
@@ -125,15 +184,11 @@ def load_offensiveness(folder: str | Path | None = None) -> tuple[CrowdData, Ref
             f"folder {str(place or 'popquorn')!r} does not exist; name the folder that holds 'popquorn' "
             "by --data or by the variable CROWDPYRO_DATA."
         )
-    raw = read_table(place / "offensiveness_raw_data.csv.gz").rename(
-        columns={"instance_id": "problem", "user_id": "participant", "offensiveness": "response"}
-    )
-    problems = raw[["problem", "text"]].drop_duplicates("problem").sort_values("problem")
-    traits = ["gender", "race", "age", "occupation", "education"]
-    people = raw[["participant", *traits]].drop_duplicates("participant").sort_values("participant")
-    scale = Ordinal.range(1, 5)
-    data = CrowdData.from_frames(raw, problems, people, scale=scale)
-    answers = read_table(place / "offensiveness_llm_answers.csv.gz").rename(
-        columns={"instance_id": "problem", "score": "answer"}
-    )
-    return data, References.from_frame(answers, scale=scale).select(data.problems.index)
+    return place
+
+
+def _people_by_traits(raw: pd.DataFrame) -> pd.Series:
+    """Ids of people from their traits, numbered where the same traits rate a problem again."""
+    traits = raw[list(_TRAITS)].astype(str).agg(", ".join, axis=1)
+    again = raw.assign(traits=traits).groupby(["traits", "problem"]).cumcount()
+    return traits + np.where(again > 0, " #" + (again + 1).astype(str), "")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .study import Study
 
 STUDIES: dict[str, str] = {
+    "offensiveness": "POPQUORN offensiveness ratings, with recorded answers of nine LLMs (Table 1 of the paper)",
+    "qa_difficulty": "POPQUORN ratings of how difficult a question is, with the embedded LLM (Table 2 of the paper)",
     "simulation": "what a training sample must be like, on a population that is known (Figure 9 of the paper)",
     "amazon": "stars of products that nobody has rated, from what is said of them",
     "zurich_voting": "votes on projects in Zurich, of voters and of projects that nobody has seen",

@@ -1,7 +1,6 @@
-"""Study I: how offensive people find a comment (POPQUORN), with recorded answers of nine LLMs.
+"""Study I: how offensive people find a comment (POPQUORN), with recorded answers of nine LLMs (the paper's Table 1).
 
-Protocols: `problem` holds out 20 % of the comments; `participant` holds out 20 % of the raters, whose answers (about
-1.7 a comment) are the gold. All predictions are expected distributions, an infinite crowd, not samples of one.
+The protocols, methods and metrics are those of `crowdsourcing`; `run` is a short form of it on exact distributions.
 """
 
 from __future__ import annotations
@@ -9,32 +8,74 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from .. import baselines
 from ..config import CrowdConfig
-from ..data import CrowdData
 from ..datasets import load_offensiveness
 from ..errors import DataError
-from ..estimator import CrowdLLM
-from ..mrp import MRP
-from ..references import References
-from .scoring import YARDSTICK, Results, ordinal, write_results
+from . import crowdsourcing
+from .crowdsourcing_backbones import EMBEDDED, PANEL, Material, choose
+from .crowdsourcing_figures import figures, tables
+from .crowdsourcing_methods import METHODS, defined, fitted_crowd, predict
+from .crowdsourcing_printed import printed
+from .crowdsourcing_protocols import PROTOCOLS as NAMES
+from .scoring import Results, ordinal, write_results
+from .search import CHOSEN
+from .study import Grid, Study
 
-Split = Literal["problem", "participant"]
+__all__ = ["LLMS", "STUDY", "choose", "load", "run", "variants_of"]
 
-STUDY = "offensiveness"
-PANEL = "panel"
-# The strongest single LLM among the recorded ones: its calibration table stands beside every panel.
-TABLE_LLM = "gpt4"
+LLMS = (
+    "gpt4",
+    "gpt35",
+    "llama31_8b",
+    "qwen25_7b",
+    "mistral03_7b",
+    "flant5_xxl",
+    "flan_ul2",
+    "tulu2_7b",
+    "tulu2_13b",
+)
+QUESTION = "How offensive do you find this comment, from 1 (not offensive at all) to 5 (very offensive)?"
+FILES = ("popquorn/offensiveness_raw_data.csv.gz", "popquorn/offensiveness_llm_answers.csv.gz")
+
+
+def load(folder: Path | None) -> Material:
+    """Comments, raters, and what LLMs rated."""
+    people, recorded = load_offensiveness(folder)
+    # The strongest of the recorded LLMs: its calibration table stands beside every panel.
+    return Material("offensiveness", people, recorded, QUESTION, table_llm="gpt4")
+
+
+STUDY = Study(
+    name="offensiveness",
+    title="Offensiveness of comments (POPQUORN)",
+    meaning=(
+        "1,500 comments, each rated by 5 to 10 of 262 people from 1 to 5 (Pei and Jurgens 2023), and recorded ratings "
+        "of nine LLMs as references. 58 % of the ratings are 1."
+    ),
+    protocols=crowdsourcing.PROTOCOLS,
+    methods=crowdsourcing.METHODS,
+    references=(*LLMS, EMBEDDED, PANEL),
+    panel=PANEL,
+    columns=crowdsourcing.COLUMNS,
+    metrics=crowdsourcing.METRICS,
+    calibration=("bias", "surprise"),
+    paper=printed("Table 1"),
+    load=load,
+    evaluate=crowdsourcing.evaluate,
+    quick=Grid(protocols=("problem", "all"), references=("gpt4", PANEL), seeds=(0, 1)),
+    files=FILES,
+    held_out=0.2,
+    figures=figures,
+    tables=tables,
+)
 
 
 def run(
     references: str = "gpt4",
-    split: Split = "problem",
+    split: str = "problem",
     seeds: int = 10,
     out: Path | None = None,
     data: Path | None = None,
@@ -43,14 +84,14 @@ def run(
     guide: str = "vae",
     objective: str = "predictive",
 ) -> pd.DataFrame:
-    """Run the study.
+    """Every method's exact distribution under one protocol, with one LLM.
 
     Parameters
     ----------
     references
         Name of one recorded LLM, or `panel` for all of them side by side.
     split
-        What is held out.
+        The protocol: `problem`, `participant` or `all`.
     seeds
         Splits with seeds 0 to seeds - 1.
     out
@@ -60,7 +101,7 @@ def run(
     report
         Told what is being done.
     guide, objective
-        Of one more row, `crowdllm_OBJECTIVE_GUIDE`, beside the default's.
+        Of one more row, `crowdllm_OBJECTIVE_GUIDE`, beside the chosen model's.
 
     Returns
     -------
@@ -69,91 +110,34 @@ def run(
     """
     if seeds < 1:
         raise DataError(f"seeds={seeds}: give at least one split.")
-    if split not in ("problem", "participant"):
-        raise DataError(f"split={split!r}: give 'problem' or 'participant'.")
-    people, every = load_offensiveness(data)
-    chosen = choose(every, references)
-    variants = variants_of(guide, objective)
+    if split not in NAMES:
+        raise DataError(f"split={split!r}: give {', '.join(map(repr, NAMES))}.")
+    models = variants_of(guide, objective)
+    material = load(data)
+    backbone = material.backbone(references)
     frames = []
     for seed in range(seeds):
         report(f"split {seed + 1} of {seeds}")
-        train, test = people.split(split, 0.2, seed)
-        results = Results(STUDY, split, references, seed)
-        _measure(results, train, test, chosen, every, seed, variants)
+        trial, gold = material.trial(split, seed)
+        results, scale = Results(STUDY.name, split, references, seed), ordinal(trial.train.scale)
+        for method, config in models.items():
+            results.add_shares(method, fitted_crowd(config, trial, backbone).shares, gold.counts, scale)
+        for method in (name for name in METHODS if name not in models and defined(name, split)):
+            results.add_shares(method, predict(method, trial, backbone).shares, gold.counts, scale)
         frames.append(results.frame())
         if out is not None:
             write_results(pd.concat(frames), out / "results.csv")
     return pd.concat(frames, ignore_index=True)
 
 
-def choose(every: References, name: str) -> References:
-    """References of one LLM, its gaps filled by its own mean, or of the panel, filled by the other LLMs."""
-    if name == PANEL:
-        return every.fill("panel")
-    return replace(every, sources=(every.source(name),)).fill("mean")
-
-
 def variants_of(guide: str, objective: str) -> dict[str, CrowdConfig]:
-    """Rows of fitted models: the default, and one more when another guide or objective is asked for.
+    """Rows of fitted models: the chosen one, and one more when another guide or objective is asked for.
 
     With `paper`, everything but the guide is the paper's own: no persistent participants, no second stage.
     """
     if objective not in ("predictive", "paper"):
         raise DataError(f"objective={objective!r}: give 'predictive' or 'paper'.")
-    variants = {"crowdllm": CrowdConfig()}
-    if (guide, objective) != ("vae", "predictive"):
-        base = CrowdConfig.paper() if objective == "paper" else CrowdConfig()
-        variants[f"crowdllm_{objective}_{guide}"] = replace(base, guide=guide)  # type: ignore[arg-type]
-    return variants
-
-
-def _measure(
-    results: Results,
-    train: CrowdData,
-    test: CrowdData,
-    chosen: References,
-    every: References,
-    seed: int,
-    variants: dict[str, CrowdConfig],
-) -> None:
-    """Every method on one split."""
-    split, scale = results.split, ordinal(train.scale)
-    holdout: Split = "problem" if split == "problem" else "participant"
-    trained, asked = chosen.select(train.problems.index), chosen.select(test.problems.index)
-    truth, counts = test.counts(), train.counts()
-    n = test.n_problems
-
-    def add(method: str, shares: np.ndarray) -> None:
-        results.add_shares(method, shares, truth, scale)
-
-    without = replace(CrowdConfig(), use_reference=False)
-    for method, config in (*variants.items(), ("vae_without_llm", without)):
-        model = CrowdLLM(config, holdout=holdout, progress=False).fit(train, trained, seed=seed)
-        add(method, model.shares(test.problems, asked, participants=2048, seed=seed))
-    mrp = MRP(**YARDSTICK).fit(train, trained, seed=seed)
-    add("mrp", mrp.estimate(problems=test.problems.index, references=asked, seed=seed).shares())
-    table = every.select(train.problems.index), every.select(test.problems.index)
-    name = TABLE_LLM if results.references == PANEL else results.references
-    levels = [baselines.reference_level(each.probabilities(name)) for each in table]
-    add("calibration_table", baselines.calibration_table(levels[0], counts, levels[1]))
-    if split == "participant":
-        add("independent_histograms", baselines.independent_histograms(counts))
-        resampled = baselines.resample_people(train.matrix(), 10 * train.n_participants, seed)
-        drawn = np.stack([(resampled == level).sum(axis=0) for level in range(scale.n_levels)], axis=1)
-        add("resampled_people", baselines.independent_histograms(drawn))
-    add("training_marginal", baselines.training_marginal(counts, n))
-    zero_shot = np.mean([asked.probabilities(each) for each in asked.names], axis=0)
-    add("llm_zero_shot", zero_shot)
-    add("llm_multi_persona", np.mean([_personas(asked, each) for each in asked.names], axis=0))
-    add(
-        "llm_self_consistency",
-        baselines.self_consistency(zero_shot, seed=seed),
-    )
-    add("constant_mode", baselines.constant_mode(counts, n))
-    add("uniform", baselines.uniform(n, scale.n_levels))
-
-
-def _personas(references: References, name: str) -> np.ndarray:
-    """Mean over an LLM's personas; its zero-shot answer where every persona refused."""
-    personas = references.probabilities(name, "mean")
-    return np.where(np.isnan(personas), references.probabilities(name), personas)
+    if (guide, objective) == ("vae", "predictive"):
+        return {"crowdllm": CHOSEN}
+    base = CrowdConfig.paper() if objective == "paper" else CHOSEN
+    return {"crowdllm": CHOSEN, f"crowdllm_{objective}_{guide}": replace(base, guide=guide)}  # type: ignore[arg-type]
