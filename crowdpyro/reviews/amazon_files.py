@@ -44,7 +44,6 @@ def fetch_amazon(
         Where there is no network or no such file, or a file is not the one whose checksum was written down.
     """
     import pooch
-    from requests import RequestException
 
     if not re.fullmatch(r"[A-Za-z_]+", category):
         raise DataError(f"category={category!r}: letters and '_' only, such as 'All_Beauty'.")
@@ -62,7 +61,8 @@ def fetch_amazon(
                 f"file {name!r} from {url}: its SHA-256 is not the one in {str(place / _CHECKSUMS)!r} ({error}); if "
                 "the publisher has changed the file, take its line out there."
             ) from error
-        except (OSError, RequestException) as error:
+        # All that the connection raises is an OSError.
+        except OSError as error:
             raise DataError(
                 f"file {name!r} cannot be downloaded from {url} ({error}); put it into {str(place)!r} by hand."
             ) from error

@@ -15,7 +15,7 @@ import pandas as pd
 from ..inference.seeds import generator
 from ..reviews.table import STARS
 from .amazon_figures import PEOPLE, SHARE, SHOWN_SEED, add_histograms, figures
-from .amazon_methods import predict
+from .amazon_methods import llm_tells, predict
 from .amazon_references import LLM
 from .amazon_slices import ELECTRONICS, MUSIC, Slice, load_slices
 from .cell import Cell
@@ -27,7 +27,9 @@ FloatArray = npt.NDArray[np.float64]
 
 # A crowd as large as the paper's products have reviewers.
 N_VIRTUAL = 20
-WITH_LLM = frozenset({"crowdllm", "crowdllm_own_text", "crowdllm_no_profile", "calibration_table"})
+WITH_LLM = frozenset(
+    {"crowdllm", "crowdllm_reads_llm", "crowdllm_own_text", "crowdllm_no_profile", "calibration_table"}
+)
 
 METRICS = (
     Metric(
@@ -36,6 +38,7 @@ METRICS = (
         "distance between the five heights of the two histograms as if they were a sample, sum_k |p_(k) - q_(k)| / 5 "
         "with both sorted: what the WD of the paper's Tables 3 and 4 can be, blind to which stars they are",
     ),
+    Metric("llm_read", "LLM read", "share of splits whose training products spoke for reading the LLM", None),
     Metric(SHARE, "share", "foretold share of one star of one product, named in the column aggregator", None),
     Metric(PEOPLE, "people's share", "share that the people gave", None),
 )
@@ -54,9 +57,11 @@ PROTOCOLS = (
 )
 METHODS = (
     Method("crowdllm", "crowdpyro", "crowd"),
+    Method("crowdllm_reads_llm", "the same, the LLM read even at chance", "variant"),
+    Method("vae_without_llm", "the same without the LLM", "variant", references=False),
     Method("crowdllm_own_text", "the same, people known by the very review", "variant"),
     Method("crowdllm_no_profile", "the same, nobody known", "variant"),
-    Method("vae_without_llm", "the same without the LLM", "yardstick", references=False),
+    Method("vae", "VAE: the paper's Eq. 4, no LLM", "yardstick", references=False),
     Method("calibration_table", "P(y | the LLM's stars)", "yardstick"),
     Method("ridge_on_text", "ridge regression on the text", "yardstick", references=False),
     Method("writers_shrunk", "stars of those who write, shrunk", "yardstick", references=False, protocols=(MUSIC,)),
@@ -68,7 +73,7 @@ METHODS = (
     Method("llm_zero_shot", "LLM, zero-shot", "llm"),
     Method("llm_self_consistency", "LLM, self-consistency", "llm"),
 )
-_PRINTED = ("uniform", "llm_zero_shot", "llm_multi_persona", "llm_self_consistency", "vae_without_llm", "crowdllm")
+_PRINTED = ("uniform", "llm_zero_shot", "llm_multi_persona", "llm_self_consistency", "vae", "crowdllm")
 _PRINTED_COLUMNS = (
     f"mae:mean@{N_VIRTUAL}",
     f"rmse:mean@{N_VIRTUAL}",
@@ -114,6 +119,8 @@ def evaluate(cell: Cell, data: dict[str, Slice]) -> pd.DataFrame:
         rows.add_shares(predicted, truth, STARS, products, **how)
         distance = height_distance(predicted, truth / truth.sum(axis=1, keepdims=True))
         rows.add_units("height_distance", distance, products, n_virtual=n_virtual)
+    if cell.method == "crowdllm":
+        rows.add("llm_read", float(np.mean([llm_tells(trial) for trial in trials])))
     if cell.seed == SHOWN_SEED:
         add_histograms(rows, shares, truth, products)
     rows.add("llm_calls", llm_calls(cell.method, data[cell.protocol], len(products)))

@@ -26,7 +26,7 @@ SHARE, PEOPLE = "star_share", "people_star_share"
 # Read on white and on near-black, and told apart with every common colour blindness (after Okabe and Ito).
 _METHODS = {
     "crowdllm": ("crowdpyro", "#2f8fd0"),
-    "vae_without_llm": ("without the LLM", "#d55e00"),
+    "vae": ("VAE, Eq. 4", "#d55e00"),
     "llm_zero_shot": ("LLM, zero-shot", "#e69f00"),
     "llm_multi_persona": ("LLM, four reviewers", "#00a078"),
     "training_marginal": ("training marginal", "#b0a040"),
