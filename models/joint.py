@@ -20,6 +20,7 @@ from .decoder import DescriptionDecoder
 from .draw_mixture import DrawMixture
 from .encoder import ProblemEncoder, ProblemView
 from .errors import ModelError
+from .options import OptionBelief, OptionEncoder
 from .participation import LogisticParticipation
 from .semi_implicit import SemiImplicit
 
@@ -72,8 +73,8 @@ class JointModel(PyroModule):
 
     def __init__(
         self,
-        encoder: ProblemEncoder,
-        belief: BeliefGenerator,
+        encoder: ProblemEncoder | OptionEncoder,
+        belief: BeliefGenerator | OptionBelief,
         blender: Blender,
         n_draws: int = 16,
         decoder: DescriptionDecoder | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,7 +162,7 @@ def evaluate(cell: Cell, data: Voting) -> pd.DataFrame:
     train, test = zurich.data.split("participant", 0.2, cell.seed)
     method, projects = cell.method, zurich.projects
     references = data.references(cell.references) if cell.references else None
-    told = {"train": train, "test": test, "seed": cell.seed}
+    told: dict[str, Any] = {"train": train, "test": test, "seed": cell.seed}
     ours = partial(electorate, **told, projects=projects, references=references)
     shown = cell.seed == SHOWN_SEED and cell.protocol == "voters"
     if method == "people":
@@ -205,7 +206,7 @@ def _unseen_projects(cell: Cell, data: Voting) -> pd.DataFrame:
         config = without(n_eps=0)
         for hidden in folds(zurich.projects.index, cell.seed):
             fitted = Electorate(config).fit(zurich.data, zurich.projects, references, hidden=hidden, seed=cell.seed)
-            place = zurich.projects.index.get_indexer(hidden)
+            place = zurich.projects.index.get_indexer(pd.Index(hidden))
             counts[place] = fitted.shares(zurich.data.participants)[place] * PER_VOTERS
     rows = Rows()
     score_counts(rows, counts[None], truth, zurich.projects.index)

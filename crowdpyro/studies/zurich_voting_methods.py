@@ -207,7 +207,7 @@ def score(forecast: Forecast, test: CrowdData, projects: pd.DataFrame, shown: bo
         there = ~np.isnan(forecast.likeliest).any(axis=1)
         both = np.minimum(forecast.likeliest, test.response)[there].sum(axis=1)
         either = np.maximum(forecast.likeliest, test.response)[there].sum(axis=1)
-        rows.add_units("jaccard", both / either, voters[there])
+        rows.add_units("jaccard", both / either, np.asarray(voters)[there])
     return rows
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -18,11 +18,11 @@ import pandas as pd
 from ..crowd import Crowd
 from ..data import CrowdData
 from ..errors import DataError, ModelError
-from ..features import log_weights
 from ..models.ballot import Ballot
 from ..references import References
 from ..tables import shown
-from .match import AttributeEncoder, Match, MatchEncoder
+from .covariates import VoteCovariates
+from .match import Match
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..models.ballot_distribution import BallotDistribution
     from ..models.batch import Batch
     from ..models.joint import JointModel
+    from ..models.options import OptionBelief, OptionEncoder
 
 FloatArray = npt.NDArray[np.float64]
 Stage = Literal["fixed_belief", "fixed_decision", "full"]
@@ -81,21 +82,15 @@ class ElectorateConfig:
                 raise ModelError(f"{name}={getattr(self, name)}: give a positive number.")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Fitted:
     """What a fit leaves behind."""
 
-    scale: Ballot
-    projects: pd.DataFrame
-    voted_on: tuple[str, ...]
-    matches: MatchEncoder
-    attributes: AttributeEncoder
-    references: References | None
-    level: float
-    llm_centre: FloatArray
-    llm_scale: FloatArray
+    covariates: VoteCovariates
     model: JointModel
-    loss: list[float] = field(default_factory=list)
+    encoder: OptionEncoder
+    belief: OptionBelief
+    loss: tuple[float, ...]
 
 
 class Electorate:
@@ -152,36 +147,32 @@ class Electorate:
         from ..inference.runtime import seeded
         from ..inference.training import FitConfig
         from ..inference.training import fit as train
+        from ..models.ballot_blender import ballot_blender
+        from ..models.joint import JointModel
+        from ..models.options import OptionBelief, OptionEncoder
+        from ..models.short_choice import ShortChoiceBlender
 
         scale = _one_vote(data)
-        projects = _of_options(projects, scale)
         hidden = tuple(str(each) for each in hidden)
         seen = _seen(scale, hidden)
         votes = data.response[:, seen]
         voters = data.participants.iloc[data.participant_code]
-        listed = projects.iloc[seen]
-        llm = log_shares(references, scale, self.config.even)
-        centre, spread = llm[seen].mean(axis=0), llm[seen].std(axis=0)
-        fitted = _Fitted(
-            scale,
-            projects,
-            tuple(listed.index),
-            MatchEncoder.fit(self.config.matches, voters, listed),
-            AttributeEncoder.fit(self.config.attributes, listed),
-            references,
-            level_of(votes, scale),
-            centre,
-            np.where(spread > 0, spread, np.inf),
-            model=None,  # type: ignore[arg-type]
+        config = self.config
+        told = VoteCovariates.fit(
+            scale, projects, references, voters, seen, votes, config.attributes, config.matches, config.even
         )
-        with seeded(seed, "cpu"):
-            fitted.model = self._built(fitted, seen, bool(hidden))
-            guide = ParticipantGuide(fitted.model)
-            batch = self._batch(fitted, voters, seen, votes)
-            how = FitConfig(epochs=self.config.epochs, batch_size=len(voters), lr=self.config.lr, margin_steps=0)
-            fitted.loss = train(fitted.model, guide, batch, None, batch, how, seed=seed).loss
-        torch.nn.Module.requires_grad_(fitted.model, False)
-        self._fitted = fitted
+        n, on_these = len(seen), Ballot(told.voted_on, scale.rule, scale.n)
+        with seeded(seed):
+            blender = ShortChoiceBlender(on_these) if hidden else ballot_blender(on_these)
+            priors = (config.weight_scale, config.offset_scale, config.loading_scale)
+            encoder = OptionEncoder(told.attributes(seen), torch.arange(n), n, config.n_eps, blender.n_shape, *priors)
+            belief = OptionBelief(n, len(config.matches), config.n_eps, config.match_scale)
+            model = JointModel(encoder, belief, blender, n_draws=1)
+            batch = told.batch(voters, seen, votes, config.use_reference)
+            how = FitConfig(epochs=config.epochs, batch_size=len(voters), lr=config.lr, margin_steps=0)
+            loss = train(model, ParticipantGuide(model), batch, None, batch, how, seed=seed).loss
+        model.requires_grad_(False)
+        self._fitted = _Fitted(told, model, encoder, belief, tuple(loss))
         return self
 
     @property
@@ -228,8 +219,10 @@ class Electorate:
         """
         import torch
 
-        if data.scale != self.fitted.scale:
-            raise DataError(f"data is on {data.scale}, the electorate on {self.fitted.scale}; put them on one scale.")
+        if data.scale != self.fitted.covariates.scale:
+            raise DataError(
+                f"data is on {data.scale}, the electorate on {self.fitted.covariates.scale}; put them on one scale."
+            )
         voters = data.participants.iloc[data.participant_code]
         votes = torch.as_tensor(data.response, dtype=torch.float32)
         with torch.no_grad():
@@ -255,7 +248,7 @@ class Electorate:
 
         if stage not in get_args(Stage):
             raise DataError(f"stage={stage!r}: give one of {', '.join(map(repr, get_args(Stage)))}.")
-        fitted = self.fitted
+        scale = self.fitted.covariates.scale
         with seeded(seed), torch.no_grad():
             model, batch = self._asked(voters)
             tastes = torch.randn(len(voters), model.n_eps)
@@ -269,76 +262,15 @@ class Electorate:
             ballots = (
                 model.blender.response_dist(utility, model.shape(x, z)).sample()
                 if stage == "full"
-                else _without_noise(utility, fitted.scale)
+                else _without_noise(utility, scale)
             )
         return Crowd.from_matrix(
             np.asarray(ballots, dtype=np.float64)[:, None],
-            scale=fitted.scale,
+            scale=scale,
             problems=pd.DataFrame({"text": ["vote"]}, index=pd.Index(["vote"], name="problem")),
             participants=voters.reset_index(drop=True).rename_axis("participant"),
             seed=seed,
             stage=stage,
-        )
-
-    def _built(self, fitted: _Fitted, seen: npt.NDArray[np.int64], short: bool) -> JointModel:
-        """The untrained program on the projects that are voted on; the caller has seeded."""
-        import torch
-
-        from ..models.ballot_blender import ballot_blender
-        from ..models.joint import JointModel
-        from ..models.options import OptionBelief, OptionEncoder
-        from ..models.short_choice import ShortChoiceBlender
-
-        config, n = self.config, len(seen)
-        scale = Ballot(fitted.voted_on, fitted.scale.rule, fitted.scale.n)
-        blender = ShortChoiceBlender(scale) if short else ballot_blender(scale)
-        priors = (config.weight_scale, config.offset_scale, config.loading_scale)
-        encoder = OptionEncoder(
-            self._attributes(fitted, seen), torch.arange(n), n, config.n_eps, blender.n_shape, *priors
-        )
-        belief = OptionBelief(n, len(config.matches), config.n_eps, config.match_scale)
-        return JointModel(encoder, belief, blender, n_draws=1)
-
-    def _attributes(self, fitted: _Fitted, rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Attributes and LLMs' votes of these options, a block each."""
-        import torch
-
-        own = fitted.attributes.transform(fitted.projects.iloc[rows])
-        told = (self._log_shares(fitted)[rows] - fitted.llm_centre) / fitted.llm_scale
-        return torch.as_tensor(
-            np.concatenate([own, told / np.sqrt(max(told.shape[1], 1))], axis=1), dtype=torch.float32
-        )
-
-    def _log_shares(self, fitted: _Fitted) -> FloatArray:
-        return log_shares(fitted.references, fitted.scale, self.config.even)
-
-    def _batch(
-        self,
-        fitted: _Fitted,
-        voters: pd.DataFrame,
-        rows: npt.NDArray[np.int64],
-        votes: FloatArray | None,
-    ) -> Batch:
-        """Voters, one answer each, to the vote on these options."""
-        import torch
-
-        from ..models.batch import Batch
-
-        n = len(voters)
-        matches = fitted.matches.transform(voters, fitted.projects.iloc[rows])
-        references = fitted.references if self.config.use_reference else None
-        start = fitted.level + start_of(references, fitted.scale, self.config.even)[rows]
-        return Batch(
-            features=torch.zeros(1, 0),
-            known=torch.zeros(1, dtype=torch.long),
-            reference=torch.as_tensor(start, dtype=torch.float32)[None],
-            profile=torch.as_tensor(matches.reshape(n, -1), dtype=torch.float32),
-            rows=torch.arange(n),
-            participant=torch.arange(n),
-            problem=torch.zeros(n, dtype=torch.long),
-            response=None if votes is None else torch.as_tensor(votes, dtype=torch.float32),
-            participation=torch.ones(()),
-            population=n,
         )
 
     def _asked(self, voters: pd.DataFrame) -> tuple[JointModel, Batch]:
@@ -348,14 +280,12 @@ class Electorate:
         from ..models.ballot_blender import ballot_blender
         from ..models.joint import JointModel
 
-        fitted, model = self.fitted, self.fitted.model
-        rows = np.arange(fitted.scale.n_levels)
-        known = pd.Index(fitted.voted_on).get_indexer(pd.Index(fitted.scale.options))
-        blender = ballot_blender(fitted.scale)
-        blender.load_state_dict(model.blender.state_dict(), strict=False)
-        encoder = model.encoder.about(self._attributes(fitted, rows), torch.as_tensor(known))
-        asked = JointModel(encoder, model.belief.about(len(rows)), blender, n_draws=1)
-        return asked, self._batch(fitted, voters, rows, None)
+        fitted, told = self.fitted, self.fitted.covariates
+        rows = np.arange(told.scale.n_levels)
+        known = torch.as_tensor(pd.Index(told.voted_on).get_indexer(pd.Index(told.scale.options)))
+        encoder = fitted.encoder.about(told.attributes(rows), known)
+        asked = JointModel(encoder, fitted.belief.about(len(rows)), ballot_blender(told.scale), n_draws=1)
+        return asked, told.batch(voters, rows, None, self.config.use_reference)
 
     def _ballots(self, voters: pd.DataFrame, n_draws: int, seed: int) -> Iterator[BallotDistribution]:
         """Ballots of these voters, given each draw of their tastes in turn."""
@@ -369,49 +299,12 @@ class Electorate:
             yield model.blender.response_dist(utility, model.shape(x, z))
 
 
-def log_shares(references: References | None, scale: Ballot, even: float) -> FloatArray:
-    """Each LLM's log weights of the options, its votes mixed with an even ballot, shape `(n_options, n_llms)`."""
-    if references is None:
-        return np.zeros((scale.n_levels, 0))
-    flat = 0.5 if scale.total is None else 1.0 / scale.n_levels
-    votes = np.stack([source.base()[0] for source in references], axis=1)
-    return log_weights((1 - even) * votes + even * flat, scale)
-
-
-def start_of(references: References | None, scale: Ballot, even: float) -> FloatArray:
-    """Utilities that voters start from: log weights of the LLMs' mean, less their mean over options, `(n_options,)`."""
-    if references is None:
-        return np.zeros(scale.n_levels)
-    flat = 0.5 if scale.total is None else 1.0 / scale.n_levels
-    votes = np.mean([source.base()[0] for source in references], axis=0)
-    start = log_weights((1 - even) * votes + even * flat, scale)
-    return np.asarray(start - start.mean())
-
-
-def level_of(votes: FloatArray, scale: Ballot) -> float:
-    """Log odds of an approval, one more being given and one more refused; 0 of rules that compare options."""
-    if scale.total is not None:
-        return 0.0
-    given, refused = votes.sum() + 1.0, (1.0 - votes).sum() + 1.0
-    return float(np.log(given / refused))
-
-
 def _one_vote(data: CrowdData) -> Ballot:
     if not isinstance(data.scale, Ballot) or data.n_problems != 1:
         raise DataError(f"data has {data.n_problems} problems on {data.scale}; give the ballots of one vote.")
     if not data.n_answers:
         raise DataError("data has no ballots; give at least one.")
     return data.scale
-
-
-def _of_options(projects: pd.DataFrame, scale: Ballot) -> pd.DataFrame:
-    """Rows of the options, in the order of the ballot."""
-    named = projects.set_axis(projects.index.astype(str))
-    lost = pd.Index(scale.options).difference(named.index)
-    if len(lost) or named.index.has_duplicates:
-        what = f"option {shown(lost[0])} is none of them" if len(lost) else "an id stands there twice"
-        raise DataError(f"projects: {what}; give one row for each option, indexed by its name.")
-    return named.loc[list(scale.options)]
 
 
 def _seen(scale: Ballot, hidden: tuple[str, ...]) -> npt.NDArray[np.int64]:
