@@ -20,7 +20,13 @@ IntArray = npt.NDArray[np.int64]
 
 
 def uniform(n_problems: int, n_levels: int) -> FloatArray:
-    """p_tk = 1 / K: every level alike."""
+    """p_tk = 1 / K: every level alike.
+
+    Parameters
+    ----------
+    n_problems, n_levels
+        The shape of what is returned.
+    """
     if n_levels < 1:
         raise DataError(f"n_levels={n_levels}: give the number of levels of the scale.")
     return np.full((n_problems, n_levels), 1.0 / n_levels)
@@ -248,7 +254,13 @@ def ridge_calibration(
 
 
 def reference_level(probabilities: npt.ArrayLike) -> FloatArray:
-    """Code of the LLM's likeliest level, the lowest of equals, NaN where none, shape `(n_problems,)`."""
+    """Code of the LLM's likeliest level, the lowest of equals, NaN where none, shape `(n_problems,)`.
+
+    Parameters
+    ----------
+    probabilities
+        Shape `(n_problems, n_levels)`.
+    """
     p = np.asarray(probabilities, dtype=float)
     missing = np.isnan(p).any(axis=1)
     return np.where(missing, np.nan, np.where(missing[:, None], 0.0, p).argmax(axis=1))

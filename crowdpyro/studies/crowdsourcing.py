@@ -63,7 +63,7 @@ PROTOCOLS = (
         "all",
         "all answers",
         "A fifth of the people are kept from training; gold are all answers, those of training included. This is what "
-        "the paper's printed Random row matches. A method may remember what it saw, and the problems' own histograms do.",
+        "the paper's printed Random row matches. A method may remember what it saw; histograms do.",
     ),
     Protocol(
         "participant",

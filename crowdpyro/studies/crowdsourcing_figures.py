@@ -90,7 +90,7 @@ def figures(frame: pd.DataFrame) -> Pictures:
     if len(risks):
         sentence = (
             "Expected squared error of the mean answer on new problems, taken apart (the paper's section 4): the "
-            "crowd's own error and noise, the LLM's error, and the noise of the few people whom both are measured against."
+            "crowd's own error and noise, the LLM's error, and the noise of the few people who are the gold."
         )
         found.append(("Risk of the crowd and of the LLM", sentence, risk_parts(risks)))
     return found
@@ -118,8 +118,8 @@ def tables(frame: pd.DataFrame) -> Tables:
     if len(theory):
         table = theory.pivot_table(index="references", columns="metric", values="value", sort=False)
         sentence = (
-            "On new problems: L - L' with its interval (below 0 the crowd beats the LLM), shares of problems won and lost "
-            "by the exact condition, what Theorem 4.4 as printed promises and loses, and the conformal kappa."
+            "On new problems: L - L' with its interval (below 0 the crowd beats the LLM), shares of problems won and "
+            "lost by the exact condition, what Theorem 4.4 as printed promises and loses, and the conformal kappa."
         )
         found.append(
             ("Does the crowd beat the LLM?", sentence, table[[m for m in _THEORY if m in table]].reset_index())

@@ -152,8 +152,8 @@ def _second_humans(trial: Trial, backbone: Backbone | None) -> Prediction:
     """As many other people as those of the gold, drawn from the people of training."""
     if trial.protocol != "participant":
         raise DataError(
-            f"method='second_humans' under protocol={trial.protocol!r}: other people's answers to the same problems are "
-            "not there; it stands under 'participant'."
+            f"method='second_humans' under protocol={trial.protocol!r}: other people's answers to the same problems "
+            "are not there; it stands under 'participant'."
         )
     order = generator(trial.seed).permutation(trial.train.n_participants)[: trial.gold.n_participants]
     some = trial.train.select(participants=trial.train.participants.index[np.sort(order)])
@@ -270,16 +270,19 @@ def defined(method: str, protocol: str) -> bool:
     return protocol in _ONLY_UNDER.get(method, (protocol,))
 
 
+def crowd_model(config: CrowdConfig, trial: Trial, backbone: Backbone | None) -> CrowdLLM:
+    """A crowd fitted to the training part, which holds back what the trial does."""
+    known = None if backbone is None else backbone.references.select(trial.train.problems.index)
+    model = CrowdLLM(replace(config, holdout=trial.holdout), progress=False)
+    return model.fit(trial.train, known, seed=trial.seed)
+
+
 def fitted_crowd(config: CrowdConfig, trial: Trial, backbone: Backbone | None) -> Prediction:
     """A fitted crowd, its problems those of the gold."""
-    train, asked = trial.train, None
-    known, calls = None, 0
+    model, asked, calls = crowd_model(config, trial, backbone), None, 0
     if backbone is not None:
-        known = backbone.references.select(train.problems.index)
         asked = backbone.references.select(trial.gold.problems.index)
         calls = backbone.calls() * _problems(trial)
-    config = replace(config, holdout=trial.holdout)
-    model = CrowdLLM(config, progress=False).fit(train, known, seed=trial.seed)
     how: dict[str, Any] = {"problems": trial.gold.problems, "references": asked}
     shares = model.shares(participants=2048, seed=trial.seed, **how)
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 STUDIES: dict[str, str] = {
     "offensiveness": "POPQUORN offensiveness ratings, with recorded answers of nine LLMs (Table 1 of the paper)",
+    "offensiveness_efficiency": "how much human data, how many virtual workers (Figures 4, 5, 12 to 23 of the paper)",
+    "offensiveness_workers": "how many LLM workers meet people's mean rating (Figures 24 and 25 of the paper)",
     "qa_difficulty": "POPQUORN ratings of how difficult a question is, with the embedded LLM (Table 2 of the paper)",
+    "qa_difficulty_efficiency": "the same of QA difficulty: how much human data, how many virtual workers",
     "simulation": "what a training sample must be like, on a population that is known (Figure 9 of the paper)",
     "amazon": "stars of products that nobody has rated, from what is said of them",
     "zurich_voting": "votes on projects in Zurich, of voters and of projects that nobody has seen",

@@ -17,6 +17,8 @@ from .study import Grid, Study
 
 QUESTION = "How difficult is it to find this answer in the text, from 1 (very easy) to 5 (very difficult)?"
 
+FILES = ("popquorn/question_answering/raw_data.csv", "popquorn/question_answering/raw_data.csv.gz")
+
 
 def load(folder: Path | None) -> Material:
     """Questions about texts, and the people who answered them."""
@@ -27,8 +29,8 @@ STUDY = Study(
     name="qa_difficulty",
     title="Difficulty of questions about texts (POPQUORN)",
     meaning=(
-        "Texts with a question and its answer, each rated by several people from 1 to 5 for how difficult the answer was "
-        "to find (Pei and Jurgens 2023). References are a small LLM's own ratings."
+        "Texts with a question and its answer, each rated by several people from 1 to 5 for how difficult the answer "
+        "was to find (Pei and Jurgens 2023). References are a small LLM's own ratings."
     ),
     protocols=crowdsourcing.PROTOCOLS,
     methods=crowdsourcing.METHODS,
@@ -40,7 +42,7 @@ STUDY = Study(
     load=load,
     evaluate=crowdsourcing.evaluate,
     quick=Grid(protocols=("problem", "all"), seeds=(0, 1)),
-    files=("popquorn/question_answering/raw_data.csv", "popquorn/question_answering/raw_data.csv.gz"),
+    files=FILES,
     held_out=0.2,
     figures=figures,
     tables=tables,

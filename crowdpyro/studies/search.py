@@ -29,7 +29,7 @@ from .scoring import ordinal
 Unit = Literal["problem", "participant"]
 
 COLUMNS = ("setting", "references", "inner", "log_loss", "wasserstein1", "mae")
-# The defaults, then one change at a time, then the changes that help together.
+# The defaults, then one change at a time.
 GRID: dict[str, CrowdConfig] = {
     "default": CrowdConfig(),
     "8 text components": CrowdConfig(n_components=8),
@@ -45,17 +45,11 @@ GRID: dict[str, CrowdConfig] = {
     "30 margin steps": CrowdConfig(training=FitConfig(margin_steps=30)),
     "300 margin steps": CrowdConfig(training=FitConfig(margin_steps=300)),
     "400 epochs, patience 100": CrowdConfig(training=FitConfig(epochs=400, patience=100)),
-    "1 dimension of eps": CrowdConfig(n_eps=1),
-    "2 of eps, 16 components": CrowdConfig(n_eps=2, n_components=16),
-    "2 of eps, 64 components": CrowdConfig(n_eps=2, n_components=64),
-    "2 of eps, weights .15": CrowdConfig(n_eps=2, weight_scale=0.15),
-    "2 of eps, 64 components, weights .15": CrowdConfig(n_eps=2, n_components=64, weight_scale=0.15),
-    "2 of eps, 16 hidden": CrowdConfig(n_eps=2, n_hidden=16),
-    "2 of eps, 16 components, 16 hidden": CrowdConfig(n_eps=2, n_components=16, n_hidden=16),
-    "2 of eps, smaller steps": CrowdConfig(n_eps=2, training=FitConfig(lr=3e-3)),
 }
-# What the search chose (see the table that `crowdpyro study search` prints), for every study.
-CHOSEN = CrowdConfig()
+# The least L of 84 fits (GPT-4 and the panel, three inner splits of seed 0's training part): 1.1318 against 1.1325 of
+# the defaults, .0024 less with the panel and .0008 more with GPT-4. All but the extreme priors are within 1.2 standard
+# errors of it: what is chosen matters little here.
+CHOSEN = GRID["16 text components"]
 
 
 def search(
