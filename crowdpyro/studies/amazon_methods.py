@@ -43,27 +43,43 @@ _STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 def llm_tells(trial: Trial) -> bool:
     """Whether the LLM's answers tell training products apart: what decides if the model reads them.
 
-    Ridge regression of the shares on the LLM's probabilities, squared errors by leave-one-out at the best penalty,
-    against the mean of the other products; the mean gain must be above two standard errors over products (at one,
-    answers at chance pass one time in six). Answers at chance cost more than they tell: on development products the
-    model errs by .312 of a star without those of SmolLM2-135M, whose correlation with people's means there is -.12,
-    and by .323 with them.
+    The mean gain must be above two standard errors over products; at one, answers at chance pass one time in six. They
+    cost more than they tell: on development products the model errs by .312 of a star without the answers of
+    SmolLM2-135M, whose correlation with people's means there is -.12, and by .323 with them.
+    """
+    answers = counts(trial)
+    gain = gains(trial.references()[0].probabilities(), answers)
+    return bool(gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)))
+
+
+def gains(x: FloatArray, answers: FloatArray) -> FloatArray:
+    """Squared error of the mean of the other products less that of ridge regression, each product left out in turn.
+
+    Parameters
+    ----------
+    x
+        What each product is told by, such as an LLM's probabilities, shape `(n_products, d)`.
+    answers
+        Counts of the stars, `(n_products, 5)`: the shares are foretold, products weigh by their answers.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_products,)`, times the product's weight, at the penalty of the least error in all.
     """
     from sklearn.linear_model import RidgeCV
 
-    answers = counts(trial)
     n = answers.sum(axis=1)
     y, weight = answers / n[:, None], n / n.mean()
-    x = trial.references()[0].probabilities()
-    x = (x - x.mean(axis=0)) / np.sqrt(np.square(x - x.mean(axis=0)).sum(axis=1).mean())
-    ridge = RidgeCV(_PENALTIES * len(x), store_cv_results=True).fit(x, y, sample_weight=weight)
-    # Errors come multiplied by the root of the weight, (n_products, 5, n_penalties), squared.
+    x = x - x.mean(axis=0)
+    norm = float(np.sqrt(np.square(x).sum(axis=1).mean()))
+    ridge = RidgeCV(_PENALTIES * len(x), store_cv_results=True)
+    ridge.fit(x / (norm if norm > 0 else 1.0), y, sample_weight=weight)
+    # scikit-learn's squared errors, (n_products, 5, n_penalties), are times the weight already.
     errors = ridge.cv_results_.sum(axis=1)
     errors = errors[:, errors.sum(axis=0).argmin()]
-    left = (weight[:, None] * y).sum(axis=0) - weight[:, None] * y
-    plain = weight * np.square(y - left / (weight.sum() - weight)[:, None]).sum(axis=1)
-    gain = plain - errors
-    return bool(gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)))
+    others = ((weight[:, None] * y).sum(axis=0) - weight[:, None] * y) / (weight.sum() - weight)[:, None]
+    return np.asarray(weight * np.square(y - others).sum(axis=1) - errors)
 
 
 def crowd(trial: Trial, *, llm: bool | None = None, own: bool = False, profile: bool = True) -> FloatArray:

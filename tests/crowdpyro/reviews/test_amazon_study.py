@@ -14,7 +14,7 @@ from crowdpyro.reviews.table import STARS
 from crowdpyro.studies import amazon_references
 from crowdpyro.studies.amazon import ELECTRONICS, LLM, MUSIC, STUDY, evaluate, height_distance, load
 from crowdpyro.studies.amazon_figures import figures
-from crowdpyro.studies.amazon_methods import METHODS, predict
+from crowdpyro.studies.amazon_methods import METHODS, gains, llm_tells, predict
 from crowdpyro.studies.amazon_slices import Slice, development_products, personas_of
 from crowdpyro.studies.cell import Cell
 from crowdpyro.studies.runner import run
@@ -89,6 +89,45 @@ def test_stars_of_the_writers_are_shrunk_towards_the_marginal(slices: dict[str, 
     weight = (shrunk - marginal) / np.where(np.abs(raw - marginal) > 1e-9, raw - marginal, np.nan)
     np.testing.assert_allclose(weight[~np.isnan(weight)], np.nanmean(weight), rtol=1e-6)
     assert 0 < np.nanmean(weight) < 1
+
+
+def test_the_gain_of_a_left_out_product_is_that_of_a_fit_without_it() -> None:
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 3))
+    p = 1 / (1 + np.exp(-2 * x[:, 0]))
+    answers = np.stack([rng.binomial(20, p), np.zeros(12), np.zeros(12), np.zeros(12), np.full(12, 5)], axis=1) * 1.0
+    y, weight = answers / answers.sum(axis=1, keepdims=True), answers.sum(axis=1) / answers.sum(axis=1).mean()
+    scaled = (x - x.mean(axis=0)) / np.sqrt(np.square(x - x.mean(axis=0)).sum(axis=1).mean())
+    found = {}
+    for penalty in np.logspace(-3, 2, 11) * 12:
+        each = []
+        for out in range(12):
+            kept = np.arange(12) != out
+            fitted = Ridge(penalty).fit(scaled[kept], y[kept], sample_weight=weight[kept])
+            plain = np.average(y[kept], axis=0, weights=weight[kept])
+            errors = [np.square(y[out] - guess).sum() for guess in (plain, fitted.predict(scaled[[out]])[0])]
+            each.append(weight[out] * (errors[0] - errors[1]))
+        found[penalty] = np.array(each)
+    best = max(found.values(), key=np.sum)
+    np.testing.assert_allclose(gains(x, answers), best, atol=1e-9)
+
+
+def test_an_llm_at_chance_is_not_read_and_one_that_tells_is(slices: dict[str, Slice]) -> None:
+    music = slices[MUSIC]
+    assert all(llm_tells(music.trials(seed)[0]) for seed in range(5))
+    rng = np.random.default_rng(1)
+
+    def chance(shown: pd.Series, personas: dict[str, str] | None) -> References:
+        frame = pd.DataFrame(rng.dirichlet(np.ones(5), len(shown)), columns=[f"p_{star}" for star in range(1, 6)])
+        return References.from_frame(frame.assign(problem=shown.index, model=LLM), scale=STARS)
+
+    def read(seed: int) -> bool:
+        return llm_tells(Slice(MUSIC, music.problems, music.development, {}, answering=chance).trials(seed)[0])
+
+    # At two standard errors one in forty passes by chance: more than 5 of 30 has a probability below 1e-4.
+    assert sum(read(seed) for seed in range(30)) <= 5
 
 
 def test_the_model_beats_the_marginal_where_texts_tell(slices: dict[str, Slice]) -> None:
