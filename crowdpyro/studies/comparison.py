@@ -2,10 +2,16 @@
 
 d = mean_s [ m_a(s) - m_b(s) ],   m(s) = g( sum_u w_us m_us / sum_u w_us ) over the units u that seed s scored
 
-Bootstrap (pigeonhole, Owen 2007): problems are drawn with replacement, once for all seeds, since a problem that two
-splits share is one problem; seeds are drawn too, since another split is another fit. Problems alone are enough only
-when fits do not differ: on simulated splits of 1,500 problems with ten seeds, 95 % intervals over problems cover .95
-without an effect of the fit, .85 where its sd is a tenth of a problem's, .51 at three tenths; over both .99 to .95.
+Bootstrap: problems are drawn with replacement, once for all seeds, since a problem that two splits share is one.
+Another split is also another fit: where the values of seeds vary by more than their problems do, the interval widens,
+
+low = d - sqrt( (d - q_low)^2 + t^2 V_fit ),   V_fit = max( 0, s^2/S - (1 - h) mean_s Var*(m(s)) / S )
+
+q_low a quantile of the draws, s^2 the variance of the S seeds' values, Var* that over draws, h the share that a seed
+holds out, t Student's quantile with S - 1 degrees of freedom. On simulated splits of 300 problems with ten or twenty
+seeds 95 % intervals cover .93 to .97, with three or five .91 to .98, whatever the fit's own effect; over problems alone
+.92 to .95 without such an effect and .59 to .86 where its sd is three tenths of a problem's. Drawing seeds as well as
+problems (Owen 2007) covers .95 to 1.00, intervals up to 1.6 times as wide.
 
 Metrics without units, such as a correlation error, have a t interval over seeds whose variance is
 (1/S + h/(1 - h)) s^2 where seeds hold out a share h of the same data (Nadeau and Bengio 2003).
@@ -161,11 +167,18 @@ class Comparison:
         ]
 
     def best_competitor(self, row: Row) -> Row | None:
-        """The one with the best mean over the seeds that it shares with the row; chosen on these very results."""
+        """The one that does best beside the row on the seeds they share; chosen on these very results.
+
+        Of a run cut short, those that share fewer than half of the row's seeds stand back.
+        """
         others = self.competitors(row)
-        if not others:
-            return None
-        return min(others, key=lambda other: self.loss(self.by_seed[other][self._shared(row, other)]))
+        well = [other for other in others if 2 * len(self._shared(row, other)) >= len(self.by_seed[row])]
+
+        def gap(other: Row) -> float:
+            seeds = self._shared(row, other)
+            return self.loss(self.by_seed[other][seeds] - self.by_seed[row][seeds])
+
+        return min(well or others, key=gap) if others else None
 
     def best(self) -> Row | None:
         """The best mean of all but ceilings, whoever it is."""
@@ -191,7 +204,9 @@ class Comparison:
             sign = {True: -1.0, False: 1.0, None: 0.0}[self.metric.lower_is_better]
             n_better = int((sign * by_seed > 0).sum())
             if a in self._units and b in self._units and np.isfinite(by_seed).all():
-                found = bootstrap(self._units[a], self._units[b], self.metric, n_better=n_better)
+                found = bootstrap(
+                    self._units[a], self._units[b], self.metric, held_out=self.study.held_out, n_better=n_better
+                )
             else:
                 found = over_seeds(by_seed.to_numpy(), self.study.held_out, n_better=n_better)
             self._found[a, b] = found
@@ -200,7 +215,7 @@ class Comparison:
     def mean_with_interval(self, row: Row) -> Difference:
         """The row's mean by itself, with its interval: whether a bias is zero."""
         if row in self._units:
-            return bootstrap(self._units[row], None, self.metric)
+            return bootstrap(self._units[row], None, self.metric, held_out=self.study.held_out)
         return over_seeds(self.by_seed[row].to_numpy(), self.study.held_out)
 
     def pairs(self, a: Row, b: Row) -> bool:
@@ -217,11 +232,12 @@ def bootstrap(
     metric: Metric,
     *,
     level: float = 0.95,
+    held_out: float = 0.0,
     n_better: int = 0,
     n_boot: int = N_BOOT,
     seed: int = 0,
 ) -> Difference:
-    """Estimate and percentile interval of the mean over seeds of m_a(s) - m_b(s), or of m_a(s).
+    """Estimate and interval of the mean over seeds of m_a(s) - m_b(s), or of m_a(s).
 
     Parameters
     ----------
@@ -231,6 +247,8 @@ def bootstrap(
         Says whether m is a root mean square.
     level, n_boot, seed
         Of the interval, and of its resamples.
+    held_out
+        Share of the same data that each seed holds out; 0 when seeds are independent.
     n_better
         Handed through.
     """
@@ -252,18 +270,17 @@ def bootstrap(
             means = [(sign, times @ each / total) for sign, each in sums]
         return np.asarray(sum(sign * (np.sqrt(mean) if metric.root else mean) for sign, mean in means))
 
-    estimate = float(np.nanmean(by_seed(np.ones((1, n_units)))))
-    drawn = []
-    for done in range(0, n_boot, _BLOCK):
-        size = min(_BLOCK, n_boot - done)
-        values = by_seed(rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=size).astype(float))
-        # The factor makes the variance over few seeds unbiased; a single seed is kept.
-        spread = np.sqrt(n_seeds / (n_seeds - 1)) if n_seeds > 1 else 0.0
-        times = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=size) - 1.0
-        # A seed whose problems were none of them drawn stands where the others do.
-        values = np.where(np.isnan(values), np.nanmean(values, axis=1, keepdims=True), values)
-        drawn.append((values * (1.0 + spread * times)).mean(axis=1))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    found = by_seed(np.ones((1, n_units)))[0]
+    estimate = float(found.mean())
+    blocks = [min(_BLOCK, n_boot - done) for done in range(0, n_boot, _BLOCK)]
+    share = np.full(n_units, 1 / n_units)
+    drawn = np.concatenate([by_seed(rng.multinomial(n_units, share, size=size).astype(float)) for size in blocks])
+    ends = np.quantile(np.nanmean(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2])
+    fit = 0.0
+    if n_seeds > 1:
+        of_fits = found.var(ddof=1) - (1 - held_out) * np.nanvar(drawn, axis=0).mean()
+        fit = float(stats.t.ppf((1 + level) / 2, n_seeds - 1) * np.sqrt(max(0.0, of_fits) / n_seeds))
+    low, high = estimate - np.hypot(estimate - ends[0], fit), estimate + np.hypot(ends[1] - estimate, fit)
     return Difference(estimate, float(low), float(high), n_seeds, n_units, n_better, level)
 
 
@@ -287,9 +304,9 @@ def _aligned(a: UnitValues, b: UnitValues) -> tuple[UnitValues, UnitValues]:
     """Both on the units and seeds they share, NaN where one of them has no value."""
     units, seeds = a.values.index.intersection(b.values.index), a.values.columns.intersection(b.values.columns)
     both = a.values.loc[units, seeds].notna() & b.values.loc[units, seeds].notna()
-    kept = both.index[both.any(axis=1)]
+    both = both.loc[both.any(axis=1), both.any(axis=0)]
     one, other = (
-        UnitValues(each.values.loc[units, seeds].where(both).loc[kept], each.weights.loc[kept, seeds])
+        UnitValues(each.values.loc[both.index, both.columns].where(both), each.weights.loc[both.index, both.columns])
         for each in (a, b)
     )
     return one, other

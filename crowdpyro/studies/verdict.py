@@ -75,9 +75,9 @@ def judge(comparison: Comparison, crowd: Row, calibration: dict[str, tuple[Metri
         told.append(f"Its {calibration[name][0].title} is {signed(found)}, not zero: {calibration[name][0].meaning}.")
     if not calibration:
         told.append("Its calibration was not measured.")
-    single = min(found.n_seeds for found in against.values()) < 2
+    single = [titled(study, other) for other, found in against.items() if found.n_seeds < 2]
     if single:
-        told.append("One seed says nothing about another fit.")
+        told.append(f"It shares one seed with {', '.join(single)}, which says nothing about another fit.")
     if open_ or off or single or not calibration:
         return Verdict("correct first", winner, tuple(told))
     names = ", ".join(f"{metric.title} {signed(found)}" for metric, found in calibration.values())
