@@ -21,6 +21,7 @@ SCRIPTS = (
     "real_labels",
     "imports",
     "scaling",
+    "scale",
 )
 LIBRARIES = ("crowdpyro", "torch", "pyro-ppl", "numpy", "scipy", "pandas")
 

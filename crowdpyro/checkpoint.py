@@ -24,6 +24,7 @@ import pandas as pd
 from .config import CrowdConfig
 from .data import CrowdData
 from .errors import ModelError
+from .inference.processes import place
 from .references import References
 from .tables import write_whole
 
@@ -106,6 +107,9 @@ class Checkpoint:
     def _write(self, snapshot: Snapshot) -> None:
         from safetensors.torch import save
 
+        if place()[0]:
+            # The first process of a group writes for all.
+            return
         metadata = {"numbers": json.dumps(snapshot.numbers), "made_from": json.dumps(self.made_from)}
         # save_file would tell of a full disk by an error of its own.
         content = save(snapshot.tensors, metadata)

@@ -28,10 +28,12 @@ from .history import FitHistory
 from .margins import fit_margins
 from .paper import DecisionLoss, PaperELBO
 from .predictive import PredictiveELBO
+from .processes import SharedLoss, shards_here
 from .program import tells_the_story
 from .score import log_score
 from .sites import check_sites
 from .snapshot import Keeper, Snapshot, put_back, take
+from .streams import sequence, streamed
 from .weighing import weighed
 
 
@@ -66,6 +68,9 @@ class FitConfig:
         Of the paper's objective: lambda, J, and l (see `PaperELBO`).
     n_particles
         Draws of the guide that a step averages over, vectorised.
+    shards
+        Parts that a minibatch is cut into, each with noise of its own stream: what several processes share
+        (`processes`). Above 1 it is another fit from the same seed, and the same on any number of processes.
     """
 
     epochs: int = 150
@@ -81,9 +86,10 @@ class FitConfig:
     n_belief_draws: int = 10
     decision_loss: DecisionLoss = "auto"
     n_particles: int = 1
+    shards: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "every", "n_draws", "n_belief_draws", "n_particles"):
+        for name in ("epochs", "batch_size", "patience", "every", "n_draws", "n_belief_draws", "n_particles", "shards"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name}={getattr(self, name)}: give at least 1.")
         if not (math.isfinite(self.lr) and self.lr > 0):
@@ -177,6 +183,8 @@ class _JointStage:
         self.objective = objective_for(config) if objective is None else objective
         self.program: Any = None
         self.both = torch.nn.ModuleDict({"model": model, "guide": guide})
+        self.shards = shards_here(config.shards)
+        self.shared = SharedLoss(self.both, self._loss_of_shards)
         self.optimizer = torch.optim.Adam(self.both.parameters(), lr=config.lr, foreach=True)
         self.order = torch.Generator().manual_seed(seed)
         self.warm_up = config.warm_up * config.epochs if model.n_eps else 0.0
@@ -215,7 +223,7 @@ class _JointStage:
         for chosen in shuffled.split(config.batch_size)[self.step :]:
             # Pyro checks shapes and supports at the first step; after that the checks cost a third of the time.
             with pyro.validation_enabled(epoch == 0 and self.step == 0):
-                self.total += self._minibatch(train.people(chosen), beta, epoch)
+                self.total += self._minibatch(chosen, beta, epoch)
             self.step += 1
             if keeper is not None:
                 keeper.offer(self.snapshot)
@@ -227,30 +235,49 @@ class _JointStage:
         if self.valid is not None and (epoch + 1) % config.every == 0 and epoch + 1 >= self.warm_up:
             self._score(epoch, self.valid)
 
-    def _minibatch(self, batch: Batch, beta: float, epoch: int) -> float:
+    def _minibatch(self, chosen: torch.Tensor, beta: float, epoch: int) -> float:
         """One step; the summed loss of the minibatch's answers. People who met nothing teach nothing."""
+        batch = self.train.people(chosen)
         if not batch.n_answers:
             return 0.0
         self.optimizer.zero_grad(set_to_none=True)
         n_given = max(batch.n_given, 1)
         if isinstance(self.objective, CrowdELBO):
             self.objective.beta = beta
+        try:
+            if self.config.shards == 1:
+                loss = self._loss(batch, n_given)
+                loss.backward()
+                found = loss.item()
+            else:
+                found = self.shared.backward((chosen, n_given, epoch))
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            raise _diverged(epoch, math.nan, self.config.lr) from error
+        self.optimizer.step()
+        return found * n_given
+
+    def _loss_of_shards(self, told: tuple[torch.Tensor, int, int]) -> torch.Tensor:
+        """What this process's shards add to the minibatch's loss an answer."""
+        chosen, n_given, epoch = told
+        total, parts = self.train.profile.new_zeros(()), chosen.tensor_split(self.config.shards)
+        for number in self.shards:
+            batch, share = self.train.people(parts[number]), len(parts[number]) / len(chosen)
+            if batch.n_answers:
+                with streamed(sequence(self.seed, epoch, self.step, number), self.train.rows.device):
+                    total = total + share * self._loss(batch, share * n_given)
+        return total
+
+    def _loss(self, batch: Batch, n_given: float) -> torch.Tensor:
+        """Loss an answer of a batch."""
         if isinstance(self.model, JointModel):
             # Model and guide read the same rows of the encoder.
             batch = replace(batch, met=self.model.met(batch))
-        try:
-            if self.program is None:
-                self.program = _program(self.model, self.guide, self.objective, batch)
-            # Our objectives weigh people themselves.
-            with nullcontext() if isinstance(self.objective, CrowdELBO) else weighed(batch):
-                loss = self.objective.differentiable_loss(self.program, self.guide, batch)
-            if not isinstance(self.objective, PaperELBO):
-                loss = loss / (batch.weight * n_given)
-        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-            raise _diverged(epoch, math.nan, self.config.lr) from error
-        loss.backward()
-        self.optimizer.step()
-        return loss.item() * n_given
+        if self.program is None:
+            self.program = _program(self.model, self.guide, self.objective, batch)
+        # Our objectives weigh people themselves.
+        with nullcontext() if isinstance(self.objective, CrowdELBO) else weighed(batch):
+            loss: torch.Tensor = self.objective.differentiable_loss(self.program, self.guide, batch)
+        return loss if isinstance(self.objective, PaperELBO) else loss / (batch.weight * n_given)
 
     def _score(self, epoch: int, valid: Batch) -> None:
         """Held-out score, and the state kept when it is the best so far."""

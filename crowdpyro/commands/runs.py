@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +50,7 @@ def fit(
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")] = 10.0,
 ) -> None:
     """Fit a crowd to people's answers; called again after an interruption, it goes on."""
+    from ..inference.processes import launched, place
     from ..runs.folder import fit_run
     from ..runs.options import RunOptions, assigned, merged, read_yaml
 
@@ -73,12 +75,20 @@ def fit(
     options = merged({} if config is None else read_yaml(config), merged(given, assigned(settings or ())))
     written = options.pop("out", None)
     out = out or Path(written or "run")
+    known = RunOptions.of(options)
     try:
-        fit_run(RunOptions.of(options), out, typer.echo, overwrite=overwrite, checkpoint_seconds=checkpoint_seconds)
+        with launched(known.device):
+            # Of a group's processes, one speaks.
+            say: Callable[[str], None] = _nothing if place()[0] else typer.echo
+            fit_run(known, out, say, overwrite=overwrite, checkpoint_seconds=checkpoint_seconds)
     except KeyboardInterrupt as stop:
         typer.echo(f"{stop} The same command goes on." if str(stop) else "stopped", err=True)
         raise typer.Exit(130) from None
-    typer.echo(f"next: crowdpyro generate {out} --participants 1000 --out crowd.csv")
+    say(f"next: crowdpyro generate {out} --participants 1000 --out crowd.csv")
+
+
+def _nothing(said: str) -> None:
+    """Say nothing."""
 
 
 def generate(

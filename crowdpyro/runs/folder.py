@@ -20,6 +20,7 @@ from ..data import CrowdData, read_participants, read_problems
 from ..errors import DataError, MissingReferenceError, ModelError
 from ..estimator import CrowdLLM
 from ..generating import Decision
+from ..inference.processes import first_before_others, place
 from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal, Scale, parse_scale
 from ..reference_draws import ReferenceUse
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ..crowd import Crowd
+    from ..inference.snapshot import Snapshot
 
 Say = Callable[[str], None]
 
@@ -71,7 +73,10 @@ def fit_run(
     )
     for note in (*data.report, *_silent(data)):
         say(f"  {note}")
-    references = read_references(options, data.problems, data.scale, out, say)
+    # Of a group's processes, the first asks and writes; the others read what it wrote.
+    with first_before_others():
+        references = read_references(options, data.problems, data.scale, out, say)
+    leading = place()[0] == 0
     if references is not None and len(references.problems) < data.n_problems:
         n_before, data = data.n_answers, data.select(problems=references.problems)
         say(f"  {n_before - data.n_answers:,} answers to them left out")
@@ -82,27 +87,22 @@ def fit_run(
         found = _present(out, made_from, options.device)
         if found is not None:
             # Its files may have moved, or a kill came just before this.
-            options.write(out / OPTIONS)
+            if leading:
+                options.write(out / OPTIONS)
             say(f"{out} holds this very model already; nothing to do")
             return found
-    try:
-        saved = checkpoint.restore()
-    except ModelError as error:
-        if not overwrite:
-            raise ModelError(f"{error} On the command line: another --out, or --overwrite.") from error
-        # Its own checkpoint stays: an interrupted fit that overwrites goes on as any other.
-        checkpoint.path.unlink()
-        saved = None
+    saved = _saved(checkpoint, overwrite)
     if saved is None:
-        if not (out / "model.json").exists():
+        if leading and not (out / "model.json").exists():
             options.write(out / OPTIONS)
     else:
         say(f"going on after epoch {len(saved.numbers['history']['loss'])} from {checkpoint.path}")
     model = CrowdLLM(options.model, device=options.device)
     model.fit(data, references, seed=options.seed, checkpoint=checkpoint)
-    model.save(out)
-    options.write(out / OPTIONS)
-    checkpoint.path.unlink(missing_ok=True)
+    if leading:
+        model.save(out)
+        options.write(out / OPTIONS)
+        checkpoint.path.unlink(missing_ok=True)
     history = model.history
     said = f"fitted {len(history.loss)} epochs, kept number {history.best_epoch + 1}"
     if history.score:
@@ -111,6 +111,18 @@ def fit_run(
     say(said)
     say(f"wrote {out}")
     return model
+
+
+def _saved(checkpoint: Checkpoint, overwrite: bool) -> Snapshot | None:
+    """Where this very fit stopped; another's is an error, or taken away."""
+    try:
+        return checkpoint.restore()
+    except ModelError as error:
+        if not overwrite:
+            raise ModelError(f"{error} On the command line: another --out, or --overwrite.") from error
+        # Its own checkpoint stays: an interrupted fit that overwrites goes on as any other.
+        checkpoint.path.unlink(missing_ok=True)
+        return None
 
 
 def _present(out: Path, made_from: dict[str, str], device: str) -> CrowdLLM | None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import Any, TypeVar
 
+import cloudpickle
 from distributed import Client, WorkerPlugin, get_worker
-from distributed.protocol.pickle import dumps, loads
 
 from ..errors import ModelError
 from .in_order import in_order
@@ -34,13 +34,13 @@ class _Replica(WorkerPlugin):
     """
 
     def __init__(self, job: Callable[[Any], Any]) -> None:
-        self._pickled = dumps(job)
+        self._pickled = cloudpickle.dumps(job)
         self._job: Callable[[Any], Any] | None = None
 
     def __call__(self, part: Any) -> Any:
         with _UNPICKLING:
             if self._job is None:
-                self._job = loads(self._pickled)
+                self._job = cloudpickle.loads(self._pickled)
         return self._job(part)
 
 

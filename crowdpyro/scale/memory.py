@@ -1,7 +1,7 @@
 """How much memory a job takes, and how it is cut to keep within what it is given.
 
-    generation      6 b bytes a cell of a block, b being an answer's, and 48 a cell of a tile
-    aggregation     (b + 17) bytes a cell of a chunk that is being read, times the threads
+    generation      6 b bytes a cell of a block, b being an answer's, and 48 a cell of a tile, or an option of it
+    aggregation     b + 17 bytes a cell of a chunk that is being read, times the threads
 
 beside the process itself (about 600 MB with torch and Pyro loaded), the model and its problems; none of it grows with
 the number of people. A block is at least a tile.
@@ -30,15 +30,15 @@ def bytes_of(memory: int | str | None) -> int:
     return found
 
 
-def cells_within(memory: int | str | None, each: int, tile: tuple[int, int]) -> int:
+def cells_within(memory: int | str | None, size: int, options: int, tile: tuple[int, int]) -> int:
     """Cells of a block that is generated within so much memory.
 
     Parameters
     ----------
     memory
         As `bytes_of` reads it.
-    each
-        Bytes of an answer, all its options together.
+    size, options
+        Bytes of a number, and numbers of an answer: 1 but for ballots.
     tile
         Participants and problems of the smallest block.
 
@@ -47,14 +47,12 @@ def cells_within(memory: int | str | None, each: int, tile: tuple[int, int]) -> 
     DataError
         When not even a tile fits.
     """
-    smallest = tile[0] * tile[1]
-    room = bytes_of(memory) - 48 * smallest * max(each // 4, 1)
-    cells = room // (6 * each)
+    smallest, block, once = tile[0] * tile[1], 6 * size * options, 48 * options
+    cells = (bytes_of(memory) - once * smallest) // block
     if cells < smallest:
-        least = (48 * max(each // 4, 1) + 6 * each) * smallest
         raise DataError(
-            f"memory={memory!r}: a tile of {tile[0]:,} people and {tile[1]:,} problems takes {least / 1e6:,.0f} MB; "
-            "give at least that."
+            f"memory={memory!r}: a tile of {tile[0]:,} people and {tile[1]:,} problems takes "
+            f"{(once + block) * smallest / 1e6:,.0f} MB; give at least that."
         )
     return min(cells, CELLS)
 

@@ -29,6 +29,7 @@ from ..generating import Answering, matrix_of
 from ..inference.program import tells_the_story
 from ..inference.seeds import checked_seed, generator
 from ..inference.streams import sequence, streamed
+from ..models.ballot import Ballot
 from ..models.belief import ParticipantView
 from ..models.scales import scale_to_dict
 from ..recruit import Recruits, probabilities, recruit
@@ -120,8 +121,9 @@ class Plan:
         if how.participation is not None:
             probabilities(how.participation, (n, asked.n))
         story = tells_the_story(fitted.model)
-        each = stored_kind(fitted.scale, how.decision).itemsize * int(np.prod(fitted.reference.shape[1:], dtype=int))
-        cells = cells_within(memory, each, Grid.of(n, asked.n, cells=1, whole_rows=not story).block)
+        options = fitted.scale.n_levels if isinstance(fitted.scale, Ballot) else 1
+        smallest = Grid.of(n, asked.n, cells=1, whole_rows=not story).block
+        cells = cells_within(memory, stored_kind(fitted.scale, how.decision).itemsize, options, smallest)
         # A sentence encoder may weigh 90 MB; the problems have been read already.
         light = replace(fitted, guide=None, features=cast(Any, None))
         needed = has_twins(references) or how.reference != "expected"
@@ -145,7 +147,7 @@ class Plan:
         """Answers of a block's people to its problems, as a crowd keeps them: `(n_people, n_problems, ...)`."""
         rows, columns = self.grid.span(block)
         scale, decision = self.fitted.scale, self.how.decision
-        kind, further = stored_kind(scale, decision), self.asked.reference.shape[1:] if scale.kind == "ballot" else ()
+        kind, further = stored_kind(scale, decision), (scale.n_levels,) if isinstance(scale, Ballot) else ()
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start, *further), dtype=kind)
         for i, people, across in self.grid.tiles_of(block):
             recruits, view = self._recruits(i, people) if self.how.crossed else (None, None)

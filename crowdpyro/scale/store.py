@@ -113,7 +113,8 @@ class Store:
             if block[1] == 0:
                 for name, values in _of_people(plan, rows).items():
                     group[name][rows] = values
-            group[RESPONSE][rows, columns] = answers
+            # A block in which nobody took part is done as well.
+            group[RESPONSE].with_config({"write_empty_chunks": True})[rows, columns] = answers
 
     def tidy(self) -> None:
         """Take away what killed processes left half written."""
@@ -184,8 +185,6 @@ def _lay_out(draft: Path, plan: Plan) -> None:
         # has .34 at 80 million.
         compressors=[codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), codecs.Crc32cCodec()],
         dimension_names=("participant", "problem", "option")[: 2 + len(further)],
-        # A block in which nobody took part is done as well.
-        config={"write_empty_chunks": True},
     )
     frame = plan.asked.frame
     _whole(group, "problem", _ids_of(frame.index, "problem"), "problem")
@@ -199,7 +198,6 @@ def _lay_out(draft: Path, plan: Plan) -> None:
             chunks=grid.block[:1],
             dtype="string" if values.dtype == object else values.dtype,
             dimension_names=("participant",),
-            config={"write_empty_chunks": True},
         )
         if name in plan.levels:
             array.attrs[LEVELS] = plan.levels[name]

@@ -194,13 +194,13 @@ class StoredCrowd(Crowd):
         """As `Crowd.correlation`; memory grows with the square of the number of problems."""
         if isinstance(self.scale, Ballot):
             return super().correlation(min_pairs)
-        mean = self.aggregate("mean").to_numpy(dtype=float) if self.scale.kind != "categorical" else np.zeros(1)
-        centre = float(np.nanmean(mean)) if np.isfinite(mean).any() else 0.0
         n = self.n_problems
         need = 8 * (11 * n * n + 5 * n)
         rows = (bytes_of(self.memory) - need) // (8 * 5 * n)
         if rows < 1:
             raise DataError(f"memory={self.memory!r}: correlations of {n:,} problems take {need / 1e6:,.0f} MB.")
+        mean = self.aggregate("mean").to_numpy(dtype=float) if self.scale.kind != "categorical" else np.zeros(1)
+        centre = float(np.nanmean(mean)) if np.isfinite(mean).any() else 0.0
         # Reading a block for a few of its rows would read it again for the others.
         step = min(self.grid.block[0], int(rows))
         total = np.zeros((5, n, n))

@@ -48,13 +48,6 @@ class CrowdMoments:
     unit: ClassVar[None] = None
     strata: ClassVar[None] = None
 
-    def __post_init__(self) -> None:
-        if (self.n < 2).any():
-            short = int(self.n.argmin())
-            raise DataError(
-                f"crowd holds {self.n[short]:.0f} answers to problem number {short}; a variance needs at least two."
-            )
-
     @classmethod
     def of_counts(
         cls, n: FloatArray, total: FloatArray, squares: FloatArray, values: FloatArray, *, unequal: bool = False
@@ -71,7 +64,8 @@ class CrowdMoments:
             Whether weights differ.
         """
         table = values.reshape(len(values), -1)
-        safe = np.maximum(total.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        everybody = total.sum(axis=1, keepdims=True)
+        safe = np.where(everybody > 0, everybody, 1.0)
         mean = total @ table / safe
         away = (table[None] - mean[:, None]) ** 2
         variance = np.einsum("tk,tkm->tm", total / safe, away)
@@ -88,6 +82,19 @@ class CrowdMoments:
             for name in ("n", "total", "squares", "mean", "variance", "influence")
         }
         return replace(self, **moved, shape=(len(rows), *self.shape[1:]))
+
+    def checked(self) -> CrowdMoments:
+        """Itself; raises `DataError` where fewer than two members answered, or weights leave fewer."""
+        if (self.n < 2).any():
+            short = int(self.n.argmin())
+            raise DataError(
+                f"crowd holds {self.n[short]:.0f} answers to problem number {short}; a variance needs at least two."
+            )
+        if (self.freedom < 1 - 1e-9).any():
+            raise DataError(
+                f"weights of crowd leave an effective {self.freedom.min() + 1:.2f} members; cut the largest."
+            )
+        return self
 
     @property
     def units(self) -> FloatArray:

@@ -116,7 +116,7 @@ class Paired:
         none: IntArray = np.zeros(0, dtype=np.int64)
         shared, design = (none, none), np.zeros(answers.shape[1])
         if isinstance(crowd, CrowdMoments):
-            return cls(answers, people, Virtual(twin, answers[:0], crowd, shared, design), shape, labels)
+            return cls(answers, people, Virtual(twin, answers[:0], crowd.checked(), shared, design), shape, labels)
         everybody = _columns(others, met)
         members_weights = _weights(crowd_weights, others.shape, "crowd_weights")
         members = Sample.of(everybody, members_weights, crowd_clusters, "crowd", present=met, strata=crowd_strata)
