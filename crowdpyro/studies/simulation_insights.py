@@ -119,7 +119,7 @@ def _contrasts(cells: pd.DataFrame) -> Iterator[Contrast]:
 
     for noise in (1, 2):
         yield (
-            1, f"noise {noise}, diversity 0: rise of MAE with each doubling of the workers, wanted above 0", 0.0, "above",
+            1, f"noise {noise}, diversity 0: rise of MAE with each doubling of workers, wanted above 0", 0.0, "above",
             at(noise=noise, diversity=0).groupby("seed")[["workers", "tasks", "value"]].apply(_slope),
         )  # fmt: skip
     for diversity in (1, 2):

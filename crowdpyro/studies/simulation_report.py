@@ -51,8 +51,8 @@ def figures(frame: pd.DataFrame) -> list[tuple[str, str, Figure]]:
         if len(table):
             sentence = (
                 f"MAE of the mean of {whose} against the number of workers; rows are the error of the responses, "
-                "columns the diversity of beliefs, lines the tasks of each worker. Bars are 95 % intervals over repeats; "
-                "the dashed line is a least-squares line on the LLM's answer, fitted to the largest sample."
+                "columns the diversity of beliefs, lines the tasks of each worker. Bars are 95 % intervals over "
+                "repeats; the dashed line is a least-squares line on the LLM's answer, fitted to the largest sample."
             )
             line = summarised(frame, Column.parse("mae_line"))
             found.append((f"Figure 9: {whose}", sentence, figure_9(table, line)))

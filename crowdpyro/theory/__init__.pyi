@@ -6,8 +6,9 @@ from .grid_set import GridEdgeWarning, PredictionPoweredSet, prediction_powered_
 from .interval import InSampleWarning, crowd_interval
 from .interval_result import CrowdInterval
 from .kappa import conformal_kappa
-from .planner import SamplePlan, plan_sample
+from .planner import SamplePlan, plan_from_moments, plan_sample
 from .pooled import pooled_interval
+from .power import PowerTable, TrainingPlan
 from .profiles import ProfileCoordinates, ProfileDistance, profile_w1
 from .repeats import NoiseAndDiscrepancy, noise_and_discrepancy
 from .report import WinReport, win_report
@@ -25,12 +26,14 @@ __all__ = [
     "GridEdgeWarning",
     "InSampleWarning",
     "NoiseAndDiscrepancy",
+    "PowerTable",
     "PredictionPoweredSet",
     "PrintedWidth",
     "ProfileCoordinates",
     "ProfileDistance",
     "RiskDecomposition",
     "SamplePlan",
+    "TrainingPlan",
     "W1Bound",
     "WinInterval",
     "WinReport",
@@ -47,6 +50,7 @@ __all__ = [
     "majority_probabilities",
     "noise_and_discrepancy",
     "one_hot",
+    "plan_from_moments",
     "plan_sample",
     "point_w1",
     "pooled_interval",

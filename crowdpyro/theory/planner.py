@@ -13,7 +13,7 @@ costing a small part of a person; variances and rho are a pilot's, rho^2 less wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -57,7 +57,7 @@ class SamplePlan:
     method, alpha
         Of the interval.
     n_pilot
-        Pairs in the pilot.
+        Pairs in the pilot; 0 where moments were given, and `saved_range` is one number.
     """
 
     n_humans: int
@@ -88,7 +88,8 @@ class SamplePlan:
 
     def __repr__(self) -> str:
         wanted = f"for a half-width of {self.half_width:.3g} at {1 - self.alpha:g}"
-        pilot = f"  pilot of {self.n_pilot:,}, correlation of people and twins {self.correlation:.2f}"
+        source = f"pilot of {self.n_pilot:,}" if self.n_pilot else "moments as given"
+        pilot = f"  {source}, correlation of people and twins {self.correlation:.2f}"
         if not self.helps:
             return f"<SamplePlan: {self.n_humans:,} people {wanted}; the crowd cannot help\n{pilot}>"
         low, high = self.saved_range
@@ -157,6 +158,70 @@ def plan_sample(
     others = None if crowd is None else numbers(crowd, "crowd")
     if others is not None and (others.ndim != 1 or len(others) < 2):
         raise DataError(f"crowd has shape {others.shape}; give one answer a virtual participant, two at least.")
+    rng, repeats = generator(seed), at_least(n_resamples, 99, "n_resamples")
+    known = None if others is None else float(others.var(ddof=1))
+    pilot = _Moments.of(people[None], twins[None], known)
+    if pilot.y[0] <= 0:
+        raise DataError("y: the pilot's answers are all alike, and tell nothing of a width; ask until they differ.")
+    plan, width = _planned(pilot, half_width, alpha, method, virtual_cost, most_virtual)
+    if not plan.helps:
+        return replace(plan, n_pilot=len(people))
+    resampled, target = _Moments.resampled(people, twins, known, repeats, rng), np.full(repeats, half_width)
+    both = _least(lambda n: width(n, plan.n_virtual, resampled), target)
+    # At worst -1, as many people again: with full weight, poor twins never get there.
+    share = np.maximum(1 - both / _least(lambda n: _alone(n, resampled, alpha / 2), target), -1.0)
+    ends = np.quantile(share, [0.05, 0.95])
+    return replace(plan, n_pilot=len(people), saved_range=(float(ends[0]), float(ends[1])))
+
+
+def plan_from_moments(
+    answer_sd: float,
+    twin_sd: float,
+    correlation: float,
+    half_width: float,
+    *,
+    alpha: float = 0.05,
+    method: Planned = "power_tuned",
+    virtual_cost: float = 0.001,
+    most_virtual: int = 1_000_000,
+) -> SamplePlan:
+    """The same before there is a pilot, from moments that are taken as known, such as those of a `PowerTable`.
+
+    Parameters
+    ----------
+    answer_sd, twin_sd
+        Standard deviations of people's answers to a problem, and of their twins'.
+    correlation
+        Of the two.
+    half_width, alpha, method, virtual_cost, most_virtual
+        As in `plan_sample`.
+
+    Examples
+    --------
+    >>> plan_from_moments(1.0, 0.5, 0.6, 0.2)
+    <SamplePlan: 66 people and 1,388 virtual for a half-width of 0.2 at 0.95, power_tuned
+      people alone 99, with any crowd 65; saved 33% (33% to 33%)
+      moments as given, correlation of people and twins 0.60>
+    """
+    for name, value in (("answer_sd", answer_sd), ("twin_sd", twin_sd)):
+        if not (np.isfinite(value) and value >= 0) or (name == "answer_sd" and value == 0):
+            raise DataError(f"{name}={value!r}: give a standard deviation in the unit of the response.")
+    if not -1 <= correlation <= 1:
+        raise DataError(f"correlation={correlation!r}: give a number from -1 to 1.")
+    usable = max(float(correlation), 0.0) if twin_sd > 0 else 0.0
+    y, t = np.array([answer_sd**2]), np.array([twin_sd**2])
+    known = _Moments(y, t, usable * np.sqrt(y * t), np.array([usable**2]))
+    plan, _ = _planned(known, half_width, alpha, method, virtual_cost, most_virtual)
+    return replace(plan, saved_range=(plan.saved, plan.saved))
+
+
+Width: TypeAlias = "Callable[[FloatArray, npt.ArrayLike, _Moments], FloatArray]"
+
+
+def _planned(
+    pilot: _Moments, half_width: float, alpha: float, method: Planned, virtual_cost: float, most_virtual: int
+) -> tuple[SamplePlan, Width]:
+    """The cheapest plan of these moments, its `saved_range` and `n_pilot` not yet known, and the half-width."""
     if not (np.isfinite(half_width) and half_width > 0):
         raise DataError(f"half_width={half_width!r}: give a positive number in the unit of the response.")
     if method not in ("power_tuned", "rectified"):
@@ -164,11 +229,6 @@ def plan_sample(
     if not (np.isfinite(virtual_cost) and virtual_cost >= 0):
         raise DataError(f"virtual_cost={virtual_cost!r}: give the cost of a virtual participant in people, at least 0.")
     tail, most = chance(alpha, "alpha") / 2, at_least(most_virtual, 2, "most_virtual")
-    rng, n_pilot, repeats = generator(seed), len(people), at_least(n_resamples, 99, "n_resamples")
-    known = None if others is None else float(others.var(ddof=1))
-    pilot = _Moments.of(people[None], twins[None], known)
-    if pilot.y[0] <= 0:
-        raise DataError("y: the pilot's answers are all alike, and tell nothing of a width; ask until they differ.")
 
     def width(n: FloatArray, virtual: npt.ArrayLike, moments: _Moments) -> FloatArray:
         return _half_width(n, np.asarray(virtual, dtype=float), moments, method, tail)
@@ -187,27 +247,22 @@ def plan_sample(
         if cost.min() <= (1 - _WORTH) * alone:
             best = int(cost.argmin())
             n_humans, n_virtual = int(reach[best]), int(virtual[best])
-    expected, saved = _alone(np.array([float(n_humans)]), pilot, tail), (0.0, 0.0)
+    expected = _alone(np.array([float(n_humans)]), pilot, tail)
     if n_virtual:
         expected = width(np.array([float(n_humans)]), n_virtual, pilot)
-        resampled, target = _Moments.resampled(people, twins, known, repeats, rng), np.full(repeats, half_width)
-        both = _least(lambda n: width(n, n_virtual, resampled), target)
-        # At worst -1, as many people again: with full weight, poor twins never get there.
-        share = np.maximum(1 - both / _least(lambda n: _alone(n, resampled, tail), target), -1.0)
-        ends = np.quantile(share, [0.05, 0.95])
-        saved = float(ends[0]), float(ends[1])
-    return SamplePlan(
+    plan = SamplePlan(
         n_humans=n_humans,
         n_virtual=n_virtual,
         n_humans_only=alone,
         fewest_humans=int(reach[0]) if n_virtual else alone,
-        saved_range=saved,
+        saved_range=(0.0, 0.0),
         half_width=float(expected[0]),
         correlation=float(np.sqrt(pilot.rho2[0])),
         method=method if n_virtual else "human_only",
         alpha=alpha,
-        n_pilot=n_pilot,
+        n_pilot=0,
     )
+    return plan, width
 
 
 @dataclass(frozen=True)
