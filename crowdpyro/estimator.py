@@ -61,6 +61,8 @@ class CrowdLLM(WhatWasFitted):
         Where to compute.
     progress
         Show a progress bar; by default only on a terminal.
+    **settings
+        Fields of `CrowdConfig` that replace those of `config`.
 
     Attributes
     ----------

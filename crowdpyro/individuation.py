@@ -208,7 +208,15 @@ def cronbach_alpha(answers: npt.ArrayLike, weights: npt.ArrayLike | None = None)
 
 
 def keyed(answers: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """Sign of every item in the first principal component of the correlations, most of them 1, shape `(n_items,)`."""
+    """Sign of every item in the first principal component of the correlations, most of them 1, shape `(n_items,)`.
+
+    Parameters
+    ----------
+    answers
+        Shape `(n_people, n_items)`, NaN where somebody did not answer.
+    weights
+        Of the people, shape `(n_people,)`; None where all count alike.
+    """
     matrix = np.nan_to_num(correlations(answers, _PAIRS, weights))
     np.fill_diagonal(matrix, 1.0)
     first = np.linalg.eigh(matrix).eigenvectors[:, -1]

@@ -213,7 +213,22 @@ def under_margins(
 
 
 def in_place_of(other: References, model: CrowdLLM, persona: str | None = None) -> References:
-    """References under the names of those that a model was fitted with, a persona's answers as zero-shot if asked."""
+    """References under the names of those that a model was fitted with.
+
+    Parameters
+    ----------
+    other
+        Answers of as many LLMs as the model reads, in that order.
+    model
+        A fitted model.
+    persona
+        Whose answers stand for the zero-shot ones; those themselves when None.
+
+    Raises
+    ------
+    MissingReferenceError
+        For another number of LLMs, a persona that one of them lacks, or a model that was fitted without references.
+    """
     names = model.sources
     if not names:
         raise MissingReferenceError("model: it was fitted without references, so that no other ones change its crowd.")

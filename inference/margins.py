@@ -33,7 +33,15 @@ _BLOCK = 2**18
 
 @dataclass(frozen=True)
 class Cells:
-    """Distinct (problem, answer) pairs and how often each was given, shapes `(n_cells,)`; ballots `(n_cells, M)`."""
+    """Distinct (problem, answer) pairs and how often each was given.
+
+    Attributes
+    ----------
+    problem, count
+        Row of the problem, and how many gave this answer or the sum of their weights, shape `(n_cells,)`.
+    response
+        The answer, shape `(n_cells,)`; of ballots `(n_cells, n_options)`.
+    """
 
     problem: Tensor
     response: Tensor

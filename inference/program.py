@@ -87,6 +87,15 @@ def everybody_meets_everything(batch: Batch) -> Iterator[Batch]:
 def run_score(model: Any, batch: Batch, n_draws: int) -> tuple[Tensor, Tensor]:
     """Log probability of every person's answers and of every answer, latents drawn from the program's prior.
 
+    Parameters
+    ----------
+    model
+        With a program `crowd(batch, integrate)`.
+    batch
+        People and their answers.
+    n_draws
+        Runs of the program.
+
     Returns
     -------
     joint, single

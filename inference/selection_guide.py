@@ -20,7 +20,13 @@ from .guide import ParticipantGuide, covariance_root
 
 
 class SelectionGuide(ParticipantGuide):
-    """Guide of `SelectionModel.crowd` with delta integrated out."""
+    """Guide of `SelectionModel.crowd` with delta integrated out.
+
+    Parameters
+    ----------
+    model
+        The model whose problems, blender and participation it reads.
+    """
 
     def __init__(self, model: SelectionModel) -> None:
         super().__init__(model)

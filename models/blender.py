@@ -242,7 +242,22 @@ class SoftmaxBlender(Blender):
 
 
 def blender_for(scale: Scale, spread: float = 1.0, fixed: bool = False) -> Blender:
-    """The blender named after a scale, its decision noise starting at `spread`, or staying there."""
+    """The blender named after a scale.
+
+    Parameters
+    ----------
+    scale
+        What an answer may be.
+    spread
+        Where the decision noise starts, in the unit of the response.
+    fixed
+        Whether it stays there.
+
+    Raises
+    ------
+    ModelError
+        For a scale that no blender is known for.
+    """
     if isinstance(scale, Ordinal):
         return CutNormalBlender(scale, spread, fixed)
     if isinstance(scale, Continuous):

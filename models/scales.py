@@ -207,6 +207,16 @@ def parse_scale(text: str) -> Scale:
 
     Ballots are `approval:A,B,C`, `choose:2:A,B,C`, `rank:2:A,B,C` and `points:10:A,B,C` (see `Ballot`).
 
+    Parameters
+    ----------
+    text
+        One of these.
+
+    Raises
+    ------
+    DataError
+        For a text that is none.
+
     Examples
     --------
     >>> parse_scale("1:3")

@@ -29,14 +29,9 @@ def listed():
 
 
 def in_all(path):
-    """`__all__` of a stub, or the names that lazy_loader attaches in a package's `__init__`."""
+    """`__all__` of a stub."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    if path.suffix == ".pyi":
-        return next(ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign))
-    attached = next(
-        node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "submod_attrs"
-    )
-    return [name for names in ast.literal_eval(attached).values() for name in names]
+    return next(ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign))
 
 
 def modules_of_the_face():
@@ -84,8 +79,8 @@ def test_the_reference_lists_all_that_is_public():
         "crowdpyro.llm": ROOT / "crowdpyro" / "llm" / "__init__.pyi",
         "crowdpyro.theory": ROOT / "crowdpyro" / "theory" / "__init__.pyi",
         "crowdpyro.recruitment": ROOT / "crowdpyro" / "recruitment" / "__init__.pyi",
-        "crowdpyro.models": ROOT / "models" / "__init__.py",
-        "crowdpyro.inference": ROOT / "inference" / "__init__.py",
+        "crowdpyro.models": ROOT / "models" / "__init__.pyi",
+        "crowdpyro.inference": ROOT / "inference" / "__init__.pyi",
     }.items():
         # What is a name of crowdpyro itself is listed there and nowhere else.
         assert set(found[name]) == set(in_all(path)) - face, name

@@ -46,7 +46,20 @@ class Decision:
 
 
 def tempered(probabilities: npt.ArrayLike, temperature: float) -> FloatArray:
-    """p_k(t) ~ p_k^(1/t), any shape `(..., n_options)`; temperature 0 is greedy."""
+    """p_k(t) ~ p_k^(1/t); temperature 0 is greedy.
+
+    Parameters
+    ----------
+    probabilities
+        Shape `(..., n_options)`, made at temperature 1.
+    temperature
+        t, from 0 up.
+
+    Raises
+    ------
+    DataError
+        For probabilities that are none, or a temperature below 0.
+    """
     p = _probabilities(probabilities)
     if not (np.isfinite(temperature) and temperature >= 0):
         raise DataError(f"temperature={temperature!r}: give a number from 0 up.")

@@ -76,7 +76,22 @@ def profile_w1_bound(eps: float, eta: float, d: int, n_discrete: int | None = No
 
 
 def dequantisation_term(n_discrete: int, noise_scale: float, metric: Metric = "l1") -> float:
-    """E |noise| of n coordinates with standard deviation sigma: n sqrt(2/pi) sigma in L1, sigma E chi_n in L2."""
+    """E |noise| of n coordinates with standard deviation sigma: n sqrt(2/pi) sigma in L1, sigma E chi_n in L2.
+
+    Parameters
+    ----------
+    n_discrete
+        n, the coordinates that noise is added to.
+    noise_scale
+        sigma, in the unit of the coordinates.
+    metric
+        `l1` or `l2`.
+
+    Raises
+    ------
+    DataError
+        For a negative number or scale, or an unknown metric.
+    """
     k = at_least(n_discrete, 0, "n_discrete")
     if not (np.isfinite(noise_scale) and noise_scale >= 0):
         raise DataError(f"noise_scale={noise_scale!r}: give a standard deviation of at least 0.")

@@ -2,14 +2,4 @@
 
 import lazy_loader as lazy
 
-__getattr__, __dir__, __all__ = lazy.attach(
-    __name__,
-    submod_attrs={
-        "mode": ["posterior_mode"],
-        "nuts": ["sample_annotation"],
-        "point": ["point_estimate"],
-        "posterior": ["AnnotationFit"],
-        "simulate": ["Simulated", "simulate"],
-        "svi": ["fit_svi"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -2,18 +2,4 @@
 
 import lazy_loader as lazy
 
-__getattr__, __dir__, __all__ = lazy.attach(
-    __name__,
-    submod_attrs={
-        "base": ["AnnotationModel"],
-        "cut_normal_ratings": ["CutNormalRatings"],
-        "dawid_skene": ["DawidSkene"],
-        "glad": ["Glad"],
-        "hierarchical_dawid_skene": ["HierarchicalDawidSkene"],
-        "labels": ["UNKNOWN", "Labels"],
-        "mace": ["Mace"],
-        "multinomial": ["Multinomial"],
-        "one_coin": ["OneCoin"],
-        "ragged": ["Ragged"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
