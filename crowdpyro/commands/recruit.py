@@ -22,7 +22,9 @@ def recruit(
     margins: Annotated[
         Path | None, typer.Option(help="Published margins: trait, level, share or count; without people, these alone.")
     ] = None,
-    quotas: Annotated[bool, typer.Option("--quotas", help="Meet the margins exactly, to whole people.")] = False,
+    quotas: Annotated[
+        bool, typer.Option("--quotas", help="Meet the margins, or those of a learned law, to whole people.")
+    ] = False,
     qualified: Annotated[
         str | None, typer.Option(help="Who may be recruited: \"age >= 60 and gender == 'man'\".")
     ] = None,
@@ -37,7 +39,7 @@ def recruit(
     """Recruit people from candidates, to published margins, or new ones like them; and say how near they are."""
     from ..data import read_participants
     from ..errors import DataError
-    from ..recruitment import Margins, recruitment_report
+    from ..recruitment import LearnedProfiles, Margins, recruitment_report
     from ..runs.persons import check_table, write_table
 
     check_table(out)
@@ -49,7 +51,7 @@ def recruit(
     wanted = None if margins is None else Margins.read(margins)
     orders = _orders(ordinal or [])
     made = _generator(pool, weights, wanted, qualified, quotas=quotas, learned=learned, ordinal=orders, seed=seed)
-    found = made.draw(n, seed=seed)
+    found = made.draw(n, seed=seed, balanced=quotas) if isinstance(made, LearnedProfiles) else made.draw(n, seed=seed)
     write_table(found.reset_index(), out)
     typer.echo(f"wrote {n:,} people to {out}")
     target = None if pool is None or wanted is not None or qualified is not None else pool
@@ -100,8 +102,8 @@ def _generator(
     from ..errors import DataError
     from ..recruitment import LearnedProfiles, MarginsAlone, Pool, RakedPool
 
-    if quotas and wanted is None:
-        raise DataError("--quotas are of margins; give --margins FILE.")
+    if quotas and wanted is None and not learned:
+        raise DataError("--quotas are of margins, or of a learned law; give --margins FILE or --learned.")
     if pool is None:
         if wanted is None:
             raise DataError("there is nobody to recruit; give a file of people, or --margins FILE.")

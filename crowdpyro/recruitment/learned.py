@@ -93,9 +93,12 @@ class LearnedProfiles:
         from ..models.profile_model import ProfileModel
 
         people, shares = candidates_of(people, weights)
+        # Who weighs nothing is of no population: neither of the levels, nor of the people held out.
+        people, shares = people[shares > 0], shares[shares > 0]
         if len(people) < _FEWEST:
             raise DataError(
-                f"people has {len(people)} profiles; learn from {_FEWEST} at least, or draw from them by Pool(people)."
+                f"people has {len(people)} profiles of positive weight; learn from {_FEWEST} at least, or draw from "
+                "them by Pool(people)."
             )
         orders = {str(name): tuple(map(label_text, levels)) for name, levels in (ordinal or {}).items()}
         for name, column in people.items():
@@ -142,8 +145,9 @@ class LearnedProfiles:
             Equal seeds give equal people.
         balanced
             Of many more draws, n are kept that have every trait's levels as often as the many, to less than one
-            person: a small crowd without the noise of its own sampling. A half of POPQUORN, 131 people, is .64 from
-            the other half in W1, 131 independent draws .74 (a bootstrap of the half .73), balanced ones .69.
+            person: a small crowd without most of the noise of its own sampling. A half of POPQUORN, 131 people, is .64
+            from the other half in W1; 131 independent draws of what was learned from it .74, and of the half itself
+            .78, since they carry the noise of a sample twice; balanced ones .69.
 
         Raises
         ------

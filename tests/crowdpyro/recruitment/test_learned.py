@@ -125,6 +125,12 @@ def test_weights_change_the_law(census):
     women = (census["gender"] == "woman").mean()
     assert "weight" not in drawn
     assert (drawn["gender"] == "woman").mean() == pytest.approx(3 * women / (1 + 2 * women), abs=0.04)
+    few = census.head(60).assign(weight=[1.0] * 12 + [0.0] * 48)
+    choose = ProfileFitConfig(n_classes=(1, 2), num_steps=3)
+    assert set(LearnedProfiles.fit(few, config=choose).draw(50)["region"]) <= set(few["region"].head(12))
+    for seed in range(3):
+        with pytest.raises(DataError, match="people has 1 profiles of positive weight"):
+            LearnedProfiles.fit(census.head(60), weights=[1.0] + [0.0] * 59, config=choose, seed=seed)
 
 
 def test_classes_are_chosen_on_people_held_out(census):

@@ -12,7 +12,9 @@ import crowdpyro as cp
 from crowdpyro import cli
 from crowdpyro.data import read_participants
 from crowdpyro.errors import DataError
+from crowdpyro.inference.profile_training import ProfileFitConfig
 from crowdpyro.recruitment import (
+    LearnedProfiles,
     Margins,
     MarginsAlone,
     Pool,
@@ -158,6 +160,16 @@ def test_command(files):
     told, found = recruited(files, people, "--n", "200", "--picture", str(files / "page.png"))
     assert "the same law" in told
     assert (files / "page.png").stat().st_size > 10_000
+
+
+def test_quotas_of_a_learned_law_are_balanced_draws(files, monkeypatch):
+    config = ProfileFitConfig(n_classes=(2,), num_steps=20)
+    learned = LearnedProfiles.fit(read_participants(files / "people.csv"), config=config)
+    monkeypatch.setattr(LearnedProfiles, "fit", lambda *args, **how: learned)
+    _, found = recruited(files, str(files / "people.csv"), "--learned", "--quotas", "--n", "60", "--seed", "3")
+    wanted = learned.draw(60, seed=3, balanced=True)
+    assert found["owner"].tolist() == wanted["owner"].tolist()
+    assert wanted["owner"].tolist() != learned.draw(60, seed=3)["owner"].tolist()
 
 
 @pytest.mark.parametrize(
