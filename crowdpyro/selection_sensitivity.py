@@ -161,13 +161,16 @@ def sensitivity(
     """
     if not isinstance(data.scale, Ordinal):
         raise DataError(f"scale={data.scale}: selection sums over the levels of a rating; give ratings.")
-    grid = sorted({float(gamma) for gamma in gammas})
+    try:
+        grid = sorted({float(gamma) for gamma in gammas})
+    except (TypeError, ValueError) as error:
+        raise DataError(f"gammas={gammas!r}: {error}; give two or more different finite numbers.") from error
     if len(grid) < 2 or not np.isfinite(grid).all():
         raise DataError(f"gammas={tuple(gammas)}: give two or more different finite numbers.")
     if data.answered().all():
         raise DataError("data has an answer of everybody to everything; there is no nonresponse to be sensitive to.")
-    if n_replicates < 0 or n_replicates == 1:
-        raise DataError(f"n_replicates={n_replicates}: give 0 for no intervals, or 2 and more.")
+    if n_replicates != int(n_replicates) or n_replicates < 0 or n_replicates == 1:
+        raise DataError(f"n_replicates={n_replicates}: give 0 for no intervals, or a whole number, 2 or more.")
     for name in ("participation", "gamma"):
         if name in settings:
             raise ModelError(f"{name}: is what is varied here; leave it out.")

@@ -184,8 +184,11 @@ def test_bad_input_is_named(survey):
         sensitivity(data, participation="learned")
     with pytest.raises(DataError, match="gammas=.1,.: give two or more different"):
         sensitivity(data, gammas=(1,))
-    with pytest.raises(DataError, match="n_replicates=1: give 0 for no intervals"):
-        sensitivity(data, n_replicates=1)
+    with pytest.raises(DataError, match="gammas=.'a', 1.: could not convert"):
+        sensitivity(data, gammas=("a", 1))
+    for wrong in (1, -2, 2.5):
+        with pytest.raises(DataError, match=f"n_replicates={wrong}: give 0 for no intervals"):
+            sensitivity(data, n_replicates=wrong)
     person, problem = np.indices(answers.shape).reshape(2, -1)
     complete = CrowdData.from_frames(
         pd.DataFrame({"participant": person, "problem": problem, "response": answers.ravel()}),
