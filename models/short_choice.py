@@ -67,6 +67,6 @@ class ShortChoice(BallotDistribution):
 class ShortChoiceBlender(ChoiceBlender):
     """Choices of which only some options are looked at, in training."""
 
-    def response_dist(self, location: Tensor, shape: Tensor) -> ShortChoice:  # type: ignore[override]
+    def response_dist(self, location: Tensor, shape: Tensor) -> ShortChoice:
         """Given how many each ballot took."""
         return ShortChoice(location)

@@ -121,7 +121,8 @@ def _stages(frame: pd.DataFrame) -> tuple[str, str, Figure] | None:
 def _bars(ax: Axes, votes: npt.NDArray[np.float64], title: str, colour: str) -> None:
     ax.bar(np.arange(len(votes)), votes, color=colour, width=0.75)
     empty = np.flatnonzero(votes == 0)
-    ax.plot(empty, np.zeros(len(empty)), "o", mfc="none", mec=_ORANGE, ms=5, clip_on=False)
+    if len(empty):
+        ax.plot(empty, np.zeros(len(empty)), "o", mfc="none", mec=_ORANGE, ms=5, clip_on=False)
     ax.set_title(f"{title}: {len(empty)} without a vote", loc="left", fontsize=9, color=_INK)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_facecolor("none")

@@ -153,8 +153,8 @@ class Electorate:
         from ..models.short_choice import ShortChoiceBlender
 
         scale = _one_vote(data)
-        hidden = tuple(str(each) for each in hidden)
-        seen = _seen(scale, hidden)
+        unseen = tuple(str(each) for each in hidden)
+        seen = _seen(scale, unseen)
         votes = data.response[:, seen]
         voters = data.participants.iloc[data.participant_code]
         config = self.config
@@ -163,7 +163,7 @@ class Electorate:
         )
         n, on_these = len(seen), Ballot(told.voted_on, scale.rule, scale.n)
         with seeded(seed):
-            blender = ShortChoiceBlender(on_these) if hidden else ballot_blender(on_these)
+            blender = ShortChoiceBlender(on_these) if unseen else ballot_blender(on_these)
             priors = (config.weight_scale, config.offset_scale, config.loading_scale)
             encoder = OptionEncoder(told.attributes(seen), torch.arange(n), n, config.n_eps, blender.n_shape, *priors)
             belief = OptionBelief(n, len(config.matches), config.n_eps, config.match_scale)

@@ -145,7 +145,7 @@ class AttributeEncoder:
     def transform(self, projects: pd.DataFrame) -> FloatArray:
         """Columns of these projects, shape `(n_projects, n_columns)`; an unknown level is none of the known ones."""
         raw = _columns(self.levels, projects)
-        return (raw - self.centre) / self.scale / np.sqrt(max(raw.shape[1], 1))
+        return np.asarray((raw - self.centre) / self.scale / np.sqrt(max(raw.shape[1], 1)))
 
 
 def _columns(levels: Mapping[str, tuple[str, ...]], projects: pd.DataFrame) -> FloatArray:

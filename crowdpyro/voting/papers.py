@@ -96,7 +96,7 @@ def read_papers(picks: pd.DataFrame, scale: Ballot, policy: Policy = "out") -> P
     votes: dict[object, FloatArray] = {}
     spoiled: dict[object, tuple[str, int, bool]] = {}
     for voter, rows in picks.groupby("voter", sort=True).groups.items():
-        named, given = options.loc[rows].to_numpy(), values.loc[rows].to_numpy(dtype=float)
+        named, given = np.asarray(options.loc[rows], dtype=object), np.asarray(values.loc[rows], dtype=np.float64)
         fault = _fault(named, given, scale)
         if fault is None:
             answers[voter] = _text(named, given, scale)

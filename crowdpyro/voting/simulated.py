@@ -54,6 +54,8 @@ class City:
         Index `project`; columns `name, district, topic, cost`.
     references
         The LLM's votes, one source.
+    llm_ballots
+        The LLM's 100 ballots one by one, columns the projects.
     utility
         True u_ij, shape `(n_voters, n_projects)`.
     """
@@ -61,6 +63,7 @@ class City:
     data: CrowdData
     projects: pd.DataFrame
     references: References
+    llm_ballots: pd.DataFrame
     utility: FloatArray
 
 
@@ -98,9 +101,11 @@ def simulate_city(n_voters: int = 180, seed: int = 0) -> City:
     )
     asked = pd.DataFrame({"problem": ["vote"], "text": ["Which five projects shall the city pay for?"]})
     sure = 4.0 * (0.5 * quality + fixed.normal(0.0, 0.5, len(quality)))
-    said = scale.decode(_ballots(np.tile(sure, (100, 1)), fixed))
+    drawn = _ballots(np.tile(sure, (100, 1)), fixed)
+    said = scale.decode(drawn)
     llm = References.from_frame(pd.DataFrame({"problem": "vote", "model": "llm", "answer": said}), scale=scale)
-    return City(CrowdData.from_frames(votes, asked, voters, scale=scale), projects, llm, utility)
+    told = pd.DataFrame(drawn, columns=projects.index)
+    return City(CrowdData.from_frames(votes, asked, voters, scale=scale), projects, llm, told, utility)
 
 
 def _projects() -> pd.DataFrame:
