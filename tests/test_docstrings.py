@@ -1,0 +1,146 @@
+"""Public docstrings say what their arguments are, and a user's file is type-checked against the installed package."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Arguments that every torch distribution and every subclass has.
+USUAL = {"self", "cls", "args", "kwargs", "parts", "settings", "validate_args"}
+
+USER = '''
+"""A user's program."""
+
+import pandas as pd
+
+import crowdpyro as cp
+from crowdpyro.inference import ParticipantGuide
+from crowdpyro.models import Batch, JointModel
+
+
+class Mine(JointModel):
+    def count(self, batch: Batch) -> int:
+        return batch.n_answers
+
+
+def crowd(frame: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
+    scale = cp.Ordinal.range(1, 5)
+    data = cp.CrowdData.from_frames(frame, problems, scale=scale)
+    model = cp.CrowdLLM(model=Mine, guide=ParticipantGuide, n_eps=2).fit(data, seed=0)
+    found: cp.Crowd = model.generate(100, seed=1)
+    interval: cp.theory.CrowdInterval = cp.theory.crowd_interval([1.0, 2.0], [1.0, 2.0], [1.5, 2.5])
+    reveal_type(interval.low)
+    reveal_type(cp.metrics.wasserstein1(found.shares(), found.shares(), scale.values))
+    return found.to_frame()
+
+
+crowd(1, 2)
+'''
+
+
+def public():
+    """Objects that docs/api lists: module, name, object."""
+    for page in sorted((ROOT / "docs" / "api").glob("*.md")):
+        module = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith(".. currentmodule::"):
+                module = line.split()[-1]
+            elif re.fullmatch(r"   [A-Za-z_]\w*", line):
+                yield module, line.strip(), getattr(importlib.import_module(module), line.strip())
+
+
+def said_of(thing):
+    """The docstring; of a class, those of its bases too, for a subclass need not repeat them."""
+    if not inspect.isclass(thing):
+        return inspect.getdoc(thing) or ""
+    return "\n".join(inspect.cleandoc(each.__doc__ or "") for each in thing.__mro__ if "crowdpyro" in each.__module__)
+
+
+def arguments(thing):
+    if not callable(thing):
+        return []  # a union of types, such as Scale
+    if inspect.isclass(thing) and (issubclass(thing, Exception | Warning) or "__init__" not in vars(thing)):
+        return []
+    names = inspect.signature(thing).parameters
+    return [name for name in names if name not in USUAL and not name.startswith("_")]
+
+
+def test_every_public_argument_is_described():
+    gaps = {}
+    for module, name, thing in public():
+        text = said_of(thing)
+        missing = [each for each in arguments(thing) if not re.search(rf"(?<!\w){each}(?!\w)", text)]
+        if not text or missing:
+            gaps[f"{module}.{name}"] = missing
+    assert gaps == {}
+
+
+def test_every_public_method_has_a_docstring():
+    for module, name, thing in public():
+        if inspect.isclass(thing):
+            for method, value in vars(thing).items():
+                if not method.startswith("_") and (callable(value) or isinstance(value, property | classmethod)):
+                    assert inspect.getdoc(getattr(thing, method)), f"{module}.{name}.{method}"
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory):
+    """A folder with the package as it is installed, and a user's file beside it."""
+    folder = tmp_path_factory.mktemp("user")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("crowdpyro", "models", "inference", "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).symlink_to(ROOT / name)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--target",
+        str(folder / "installed"),
+        str(source),
+    ]
+    subprocess.run(pip, check=True)
+    (folder / "user.py").write_text(USER, encoding="utf-8")
+    return folder
+
+
+def check(said, error, revealed):
+    """Two arguments are wrong, two types are known, and nothing else is said of the user's file."""
+    lines = [line for line in said.splitlines() if "user.py:" in line]
+    assert sum(revealed in line for line in lines) == 2, said
+    errors = [line for line in lines if " error: " in line]
+    assert len(errors) == 2, said
+    assert all(error in line or "cannot be assigned" in line for line in errors), said
+
+
+@pytest.mark.slow
+def test_mypy_sees_the_types_of_the_installed_package(user):
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(user / "cache"), "user.py"]
+    # Errors of the package itself count for `make lint`; those of libraries without types, for nobody.
+    settings = {"MYPYPATH": str(user / "installed")}
+    run = subprocess.run(command, cwd=user, env=settings, capture_output=True, text=True, check=False)
+    check(run.stdout, "arg-type", "Revealed type")
+
+
+@pytest.mark.slow
+def test_pyright_sees_the_types_of_the_installed_package(user):
+    if importlib.util.find_spec("pyright") is None or shutil.which("node") is None:
+        pytest.skip("pyright and node are not both installed")
+    environment = Path(sys.prefix)
+    settings = {"extraPaths": ["installed"], "venvPath": str(environment.parent), "venv": environment.name}
+    (user / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "pyright", "user.py"]
+    run = subprocess.run(command, cwd=user, capture_output=True, text=True, check=False)
+    check(run.stdout, "reportArgumentType", "Type of")
