@@ -12,7 +12,9 @@ from . import (
     plots,
     recruitment,
     replay,
+    reviews,
     theory,
+    voting,
 )
 from .aggregation.truth import aggregate
 from .conditioning import ConditionedPeople
@@ -79,6 +81,8 @@ __all__ = [
     "poststratify",
     "recruitment",
     "replay",
+    "reviews",
     "sensitivity",
     "theory",
+    "voting",
 ]

@@ -90,7 +90,6 @@ class _Fitted:
     model: JointModel
     encoder: OptionEncoder
     belief: OptionBelief
-    loss: tuple[float, ...]
 
 
 class Electorate:
@@ -170,13 +169,12 @@ class Electorate:
             model = JointModel(encoder, belief, blender, n_draws=1)
             batch = told.batch(voters, seen, votes, config.use_reference)
             how = FitConfig(epochs=config.epochs, batch_size=len(voters), lr=config.lr, margin_steps=0)
-            loss = train(model, ParticipantGuide(model), batch, None, batch, how, seed=seed).loss
+            train(model, ParticipantGuide(model), batch, None, batch, how, seed=seed)
         model.requires_grad_(False)
-        self._fitted = _Fitted(told, model, encoder, belief, tuple(loss))
+        self._fitted = _Fitted(told, model, encoder, belief)
         return self
 
-    @property
-    def fitted(self) -> _Fitted:
+    def _state(self) -> _Fitted:
         """What the fit left behind."""
         if self._fitted is None:
             raise ModelError("this Electorate is not fitted; call fit first.")
@@ -185,7 +183,7 @@ class Electorate:
     @property
     def model(self) -> JointModel:
         """The fitted program, on the projects that were voted on."""
-        return self.fitted.model
+        return self._state().model
 
     def shares(
         self, voters: pd.DataFrame, *, n_draws: int = 64, seed: int = 0, weights: npt.ArrayLike | None = None
@@ -219,9 +217,9 @@ class Electorate:
         """
         import torch
 
-        if data.scale != self.fitted.covariates.scale:
+        if data.scale != self._state().covariates.scale:
             raise DataError(
-                f"data is on {data.scale}, the electorate on {self.fitted.covariates.scale}; put them on one scale."
+                f"data is on {data.scale}, the electorate on {self._state().covariates.scale}; put them on one scale."
             )
         voters = data.participants.iloc[data.participant_code]
         votes = torch.as_tensor(data.response, dtype=torch.float32)
@@ -248,7 +246,7 @@ class Electorate:
 
         if stage not in get_args(Stage):
             raise DataError(f"stage={stage!r}: give one of {', '.join(map(repr, get_args(Stage)))}.")
-        scale = self.fitted.covariates.scale
+        scale = self._state().covariates.scale
         with seeded(seed), torch.no_grad():
             model, batch = self._asked(voters)
             tastes = torch.randn(len(voters), model.n_eps)
@@ -280,7 +278,8 @@ class Electorate:
         from ..models.ballot_blender import ballot_blender
         from ..models.joint import JointModel
 
-        fitted, told = self.fitted, self.fitted.covariates
+        fitted = self._state()
+        told = fitted.covariates
         rows = np.arange(told.scale.n_levels)
         known = torch.as_tensor(pd.Index(told.voted_on).get_indexer(pd.Index(told.scale.options)))
         encoder = fitted.encoder.about(told.attributes(rows), known)
