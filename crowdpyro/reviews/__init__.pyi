@@ -1,6 +1,6 @@
 from .amazon2023 import ReviewerCount, read_amazon
 from .amazon_files import fetch_amazon
-from .halves import crowd_side, writing_half
+from .halves import writing_half
 from .problems import ReviewProblems, halved, titled
 from .stand_ins import load_electronics, load_musical_instruments
 from .table import ProductReviews
@@ -11,7 +11,6 @@ __all__ = [
     "ReviewProblems",
     "ReviewerCount",
     "Voices",
-    "crowd_side",
     "fetch_amazon",
     "halved",
     "load_electronics",

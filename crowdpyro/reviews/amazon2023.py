@@ -132,7 +132,7 @@ def _reviews(path: Path) -> Iterator[dict[str, Any]]:
                     f"{'text' if kinds == (str,) else 'a number'}, and the line {what}; it is no line of Amazon "
                     "Reviews 2023, or was damaged: download the file again."
                 )
-            if kinds == (str,) and name in ("parent_asin", "user_id") and not value.strip():
+            if name in ("parent_asin", "user_id") and not str(value).strip():
                 raise DataError(
                     f"file {str(path)!r}, line {number}: field {name!r} is empty; fill it or drop the line."
                 )

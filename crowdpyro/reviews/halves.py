@@ -28,9 +28,3 @@ def writing_half(table: ProductReviews, seed: int = 0) -> BoolArray:
     place = by_product.rank(method="first").to_numpy()
     size = by_product.transform("size").to_numpy()
     return np.asarray(place <= size // 2)
-
-
-def crowd_side(table: ProductReviews, writes: BoolArray) -> ProductReviews:
-    """The reviews of the half that rates, without their texts: what a crowd is compared with."""
-    reviews = table.reviews[~writes].assign(summary="", text="").reset_index(drop=True)
-    return ProductReviews(table.products, reviews, table.report)

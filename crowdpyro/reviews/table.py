@@ -146,4 +146,5 @@ def _products(products: pd.DataFrame | None, reviewed: pd.Series) -> pd.DataFram
             f"product {shown(unknown[0])} ({len(unknown)} such) has reviews and no row in products; add it, or give "
             "products=None."
         )
-    return known.loc[index]
+    found: pd.DataFrame = known.loc[index]
+    return found

@@ -50,11 +50,13 @@ class Voices:
         """
         theirs = words[words["participant"].isin(participants)]
         n = theirs.groupby("participant").size().reindex(participants, fill_value=0)
-        length = np.log1p(theirs["line"].str.len()).groupby(theirs["participant"]).mean()
+        logs = pd.Series(np.log1p(theirs["line"].str.len().to_numpy(dtype=float)), index=theirs.index)
+        length = logs.groupby(theirs["participant"]).mean()
         frame = pd.DataFrame(index=participants)
         frame["voice"] = np.where(n > 0, SPOKEN, SILENT)
         band = np.searchsorted([1, 2, 4], n.to_numpy(), side="right")
-        frame["reviews"] = pd.Categorical.from_codes(band, list(ACTIVITY), ordered=True)
+        kinds = pd.CategoricalDtype(list(ACTIVITY), ordered=True)
+        frame["reviews"] = pd.Series([ACTIVITY[each] for each in band], index=participants, dtype=kinds)
         frame["length"] = length.reindex(participants).fillna(length.mean() if len(length) else 0.0)
         values = np.zeros((len(participants), self.components.n_components_))
         if len(theirs):

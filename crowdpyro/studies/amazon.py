@@ -115,8 +115,7 @@ def evaluate(cell: Cell, data: dict[str, Slice]) -> pd.DataFrame:
     rows = Rows()
     drawn = generator(cell.seed).multinomial(N_VIRTUAL, shares / shares.sum(axis=1, keepdims=True)) / N_VIRTUAL
     for predicted, n_virtual in ((shares, 0), (drawn, N_VIRTUAL)):
-        how = {"n_virtual": n_virtual, "seed": cell.seed, "aggregators": ("mean",)}
-        rows.add_shares(predicted, truth, STARS, products, **how)
+        rows.add_shares(predicted, truth, STARS, products, n_virtual=n_virtual, seed=cell.seed, aggregators=("mean",))
         distance = height_distance(predicted, truth / truth.sum(axis=1, keepdims=True))
         rows.add_units("height_distance", distance, products, n_virtual=n_virtual)
     if cell.method == "crowdllm":

@@ -59,7 +59,7 @@ def figures(frame: pd.DataFrame) -> Pictures:
             "Shares of the stars of three products that were held out, of their own raters and as each method foretells"
             " them: the paper's Figures 6 and 7, of other products."
         )
-        by_method = {name: _table(rows) for name, rows in predicted.groupby("method", sort=False)}
+        by_method = {str(name): _table(some) for name, some in predicted.groupby("method", sort=False)}
         found.append((f"Stars of three products: {protocol}", sentence, star_histograms(_table(people), by_method)))
     return found
 
@@ -79,18 +79,17 @@ def star_histograms(people: pd.DataFrame, methods: Mapping[str, pd.DataFrame]) -
     if not len(people):
         raise DataError("people has no product; give at least one.")
     figure = Figure(figsize=(3.1 * len(people), 3.1), layout="constrained")
-    panels: Sequence[Axes] = np.atleast_1d(figure.subplots(1, len(people), sharey=True))
+    panels: list[Axes] = list(figure.subplots(1, len(people), sharey=True, squeeze=False)[0])
     stars = people.columns.to_numpy(dtype=int)
     known = [name for name in _METHODS if name in methods]
-    for panel, (product, shares) in zip(panels, people.iterrows(), strict=True):
-        panel.bar(stars, shares.to_numpy(), color=_PEOPLE, alpha=0.45, label="people")
+    tables = {name: methods[name].loc[people.index].to_numpy(dtype=float) for name in known}
+    for row, (panel, product) in enumerate(zip(panels, people.index, strict=True)):
+        panel.bar(stars, people.to_numpy(dtype=float)[row], color=_PEOPLE, alpha=0.45, label="people")
         for place, name in enumerate(known):
             title, colour = _METHODS[name]
             # Side by side: two methods that agree would hide one another.
             beside = stars + 0.09 * (place - (len(known) - 1) / 2)
-            panel.plot(
-                beside, methods[name].loc[product].to_numpy(), "o-", color=colour, label=title, markersize=4, lw=1
-            )
+            panel.plot(beside, tables[name][row], "o-", color=colour, label=title, markersize=4, lw=1)
         panel.set_title(str(product), fontsize="small")
         panel.set_xticks(stars)
         panel.set_xlabel("stars")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from .. import baselines
 from ..config import CrowdConfig
@@ -132,7 +133,7 @@ def ridge_on_text(trial: Trial) -> FloatArray:
     text = TextComponents(load_encoder(CONFIG.text_encoder), _N_COMPONENTS)
     x = text.fit_transform(list(trial.train.problems["text"]))
     fitted = RidgeCV(_PENALTIES * len(x)).fit(x, answers / n[:, None], sample_weight=n / n.mean())
-    shares = fitted.predict(text.transform(list(trial.asked["text"]))).clip(_FLOOR)
+    shares = np.asarray(fitted.predict(text.transform(list(trial.asked["text"])))).clip(_FLOOR)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
@@ -148,7 +149,7 @@ def writers_shrunk(trial: Trial) -> FloatArray:
     marginal = answers.sum(axis=0) / answers.sum()
 
     def shrunk(stars: FloatArray, c: float) -> FloatArray:
-        return (stars + c * marginal) / (stars.sum(axis=1, keepdims=True) + c)
+        return np.asarray((stars + c * marginal) / (stars.sum(axis=1, keepdims=True) + c))
 
     best = min(_STRENGTHS, key=lambda c: -float((answers * np.log(shrunk(train, c))).sum()))
     return shrunk(test, best)
@@ -162,9 +163,10 @@ def multi_persona(trial: Trial) -> FloatArray:
 def counts(trial: Trial) -> FloatArray:
     """Training answers, shape `(n_problems, 5)`, in the order of `trial.train.problems`."""
     answers = trial.train.answers
-    row = trial.train.problems.index.get_indexer(answers["problem"])
+    row = trial.train.problems.index.get_indexer(pd.Index(answers["problem"]))
     cell = row * STARS.n_levels + answers["response"].to_numpy(dtype=int) - 1
-    return np.bincount(cell, minlength=len(trial.train.problems) * STARS.n_levels).reshape(-1, STARS.n_levels) * 1.0
+    found = np.bincount(cell, minlength=len(trial.train.problems) * STARS.n_levels)
+    return found.reshape(-1, STARS.n_levels).astype(float)
 
 
 def _zero_shot(trial: Trial) -> FloatArray:

@@ -46,8 +46,14 @@ def embedded_answers(shown: pd.Series, personas: dict[str, str] | None = None) -
         from ..llm import FrozenLLM
         from ..llm.prompts import PERSONA_LAST
 
-        how = {} if personas is None else {"personas": personas, "include_zero_shot": False, "prompt": PERSONA_LAST}
-        problems = pd.DataFrame({"text": shown})
-        cache = cache_folder() / "amazon.sqlite"
-        FrozenLLM("embedded").refer(problems, STARS, question=QUESTION, cache=cache, **how).write(path)
+        found = FrozenLLM("embedded").refer(
+            pd.DataFrame({"text": shown}),
+            STARS,
+            question=QUESTION,
+            personas=personas,
+            include_zero_shot=personas is None,
+            prompt=None if personas is None else PERSONA_LAST,
+            cache=cache_folder() / "amazon.sqlite",
+        )
+        found.write(path)
     return References.read(path, scale=STARS)
