@@ -167,7 +167,7 @@ def add_theory(rows: Rows, report: WinReport) -> None:
 
 def add_individuation(rows: Rows, codes: FloatArray, people: CrowdData, seed: int) -> None:
     """Whether twins of these people, `(n_participants, n_problems)`, differ as they do; asked what each was asked."""
-    kept = people.answered().any(axis=1)
+    kept = np.flatnonzero(people.answered().any(axis=1))
     people = people.select(participants=people.participants.index[kept])
     answers = np.where(people.answered(), codes[kept], np.nan)
     twins = Crowd.from_matrix(answers, scale=people.scale, problems=people.problems, participants=people.participants)
@@ -175,6 +175,6 @@ def add_individuation(rows: Rows, codes: FloatArray, people: CrowdData, seed: in
     named = {"sd of people's means": "people_sd", "variance within people": "people_within"}
     for side in ("humans", "crowd"):
         for quantity, metric in named.items():
-            rows.add(f"{metric}_{side}", float(found.summary.loc[quantity, side]))
+            rows.add(f"{metric}_{side}", float(found.summary[side][quantity]))
         for trait, value in found.grouping[side].dropna().items():
             rows.add(f"people_grouping_{side}", float(value), str(trait))

@@ -16,7 +16,7 @@ import pandas as pd
 from ..metrics import mean_absolute_error, resolution_rate
 from .cell import Cell
 from .crowdsourcing_backbones import Material
-from .crowdsourcing_figures import COLOURS, NAMES, canvas, heading
+from .crowdsourcing_figures import COLOURS, NAMES, canvas, heading, legend
 from .crowdsourcing_fixed import one_person
 from .crowdsourcing_methods import predict
 from .crowdsourcing_metrics import aggregated
@@ -90,8 +90,8 @@ def evaluate(cell: Cell, data: Material) -> pd.DataFrame:
         ]
         for n in SIZES:
             means = [aggregated(codes[:n], "mean", gold.scale) for codes in people]
-            rows.add("mae_fixed", np.mean([mean_absolute_error(each, truth) for each in means]), "mean", n)
-            rows.add("resolved_fixed", np.mean([resolution_rate(each, truth) for each in means]), "mean", n)
+            rows.add("mae_fixed", float(np.mean([mean_absolute_error(each, truth) for each in means])), "mean", n)
+            rows.add("resolved_fixed", float(np.mean([resolution_rate(each, truth) for each in means])), "mean", n)
     return rows.frame()
 
 
@@ -141,7 +141,7 @@ def curves(part: pd.DataFrame, title: str) -> Figure:
         panel.minorticks_off()
         heading(panel, "", _SAID[axis][1])
         panel.set_ylabel(title, fontsize=9)
-    panels[0].legend(frameon=False, fontsize=7.5)
+    legend(panels[0])
     return figure
 
 
@@ -161,7 +161,7 @@ def by_size(drawn: pd.DataFrame) -> Figure:
                 panel.plot(mean.index, mean, style, color=colour, lw=1.4, label=name)
         heading(panel, "", "virtual workers")
         panel.set_ylabel(label, fontsize=9)
-    panels[0].legend(frameon=False, fontsize=7.5)
+    legend(panels[0])
     return figure
 
 

@@ -161,7 +161,7 @@ def ranked(distance: pd.DataFrame) -> Figure:
         colours = [COLOURS.get(name, _OTHER) for name in part.index]
         place = np.arange(len(part))
         panel.hlines(place, 0, part["mean"], colors=colours, linewidth=1.2, alpha=0.5)
-        panel.errorbar(part["mean"], place, xerr=part["std"].fillna(0), fmt="none", ecolor=colours, elinewidth=1)
+        panel.errorbar(part["mean"], place, xerr=part["std"].fillna(0), fmt="none", ecolor=QUIET, elinewidth=1)
         panel.scatter(part["mean"], place, c=colours, s=26, zorder=3)
         panel.set_yticks(place, [NAMES.get(name, name) for name in part.index], fontsize=8)
         panel.set_xlim(left=0)
@@ -182,7 +182,7 @@ def by_aggregator(errors: pd.DataFrame) -> Figure:
         panel.set_ylim(0, min(2.5, float(np.nanmax(means.to_numpy())) * 1.05))
         heading(panel, _PROTOCOLS[protocol], "")
     panels[0].set_ylabel("MAE", fontsize=9)
-    panels[-1].legend(frameon=False, fontsize=7.5)
+    legend(panels[-1])
     return figure
 
 
@@ -199,7 +199,7 @@ def by_backbone(distance: pd.DataFrame) -> Figure:
             panel.scatter(means[method], place, marker=mark, color=colours[method], s=28, label=NAMES[method])
     panel.set_yticks(place, list(means.index), fontsize=8)
     panel.set_xlim(left=0)
-    panel.legend(frameon=False, fontsize=8)
+    legend(panel)
     heading(panel, "", "W1, points of the scale")
     return figure
 
@@ -220,7 +220,7 @@ def risk_parts(risks: pd.DataFrame) -> Figure:
             panel.barh(place + shift, width, 0.34, left=left, color=colour, label=label)
             left += width
     panel.set_yticks(place, list(means.index), fontsize=8)
-    panel.legend(frameon=False, fontsize=8)
+    legend(panel)
     heading(panel, "", "squared error of the mean answer")
     return figure
 
@@ -246,6 +246,12 @@ def heading(panel: Axes, title: str, below: str) -> None:
     """Title at the left, and what the horizontal axis is."""
     panel.set_title(title, loc="left", fontsize=10)
     panel.set_xlabel(below, fontsize=9)
+
+
+def legend(panel: Axes) -> None:
+    """What the colours are, where anything is drawn."""
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(frameon=False, fontsize=7.5)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -103,7 +103,7 @@ def independent(shares: FloatArray) -> Callable[[int, int], FloatArray]:
     def draw(n: int, seed: int) -> FloatArray:
         below = shares.cumsum(axis=1)[:, :-1] / shares.sum(axis=1, keepdims=True)
         uniform = generator(seed).random((n, len(shares)))
-        return (uniform[..., None] > below).sum(axis=2).astype(float)
+        return np.asarray((uniform[..., None] > below).sum(axis=2), dtype=float)
 
     return draw
 
@@ -172,7 +172,7 @@ def _demographic_regression(trial: Trial, backbone: Backbone | None) -> Predicti
     def draw(n: int, seed: int) -> FloatArray:
         rng = generator(seed)
         below = each[rng.integers(len(each), size=n)].cumsum(axis=1)[:, None, :-1]
-        return (rng.random((n, trial.gold.n_problems, 1)) > below).sum(axis=2).astype(float)
+        return np.asarray((rng.random((n, trial.gold.n_problems, 1)) > below).sum(axis=2), dtype=float)
 
     return Prediction(shares, draw)
 

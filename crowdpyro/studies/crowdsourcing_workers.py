@@ -3,9 +3,9 @@
 n(t, tol) = min { n : |a_n(t) - ybar_t| <= tol },   a_n made of the first n of an LLM's answers to problem t
 
 An LLM worker is one answer of the LLM: zero-shot, or under a persona. Alone, a_n is their mean; with the generator,
-the crowd's expected answer where their mean is the reference; by ridge regression, what that makes of it. All learn from
-other problems than those asked, once from the whole training sample and once from nine ratings. Reaching is partly
-luck: a_n passes through the tolerance more often the more it moves, and a constant reaches some problems with no worker.
+the crowd's expected answer where their mean is the reference; by ridge regression, what that makes of it. All learn
+from other problems than those asked, once from the whole training sample and once from nine ratings. Reaching is partly
+luck: a_n passes through the tolerance more often the more it moves, and a constant reaches some with no worker at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..reference_table import mean_of_known
 from ..references import References
 from .cell import Cell
 from .crowdsourcing_backbones import Material
-from .crowdsourcing_figures import COLOURS, canvas, heading
+from .crowdsourcing_figures import COLOURS, canvas, heading, legend
 from .crowdsourcing_methods import Backbone, crowd_model, predict
 from .crowdsourcing_protocols import Trial
 from .crowdsourcing_thinning import answered
@@ -149,7 +149,7 @@ def reached_curves(part: pd.DataFrame) -> Figure:
         panel.set_ylim(0, 1)
         heading(panel, f"within {tolerance:g} of people's mean", "LLM workers")
     panels[0].set_ylabel("share of problems reached", fontsize=9)
-    panels[0].legend(frameon=False, fontsize=7.5)
+    legend(panels[0])
     return figure
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -108,7 +109,7 @@ def search(
         row = pd.DataFrame([(setting, name, fold, *scores)], columns=list(COLUMNS))
         rows = row if rows.empty else pd.concat([rows, row], ignore_index=True)
         if path is not None:
-            write_whole(path, lambda file, table=rows: table.to_csv(file, index=False))
+            write_whole(path, partial(rows.to_csv, index=False))
     return rows
 
 

@@ -124,3 +124,42 @@ def test_resampled_people_keep_all_their_answers() -> None:
 def test_what_cannot_be_a_yardstick_is_named(call: Callable[[], object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_demographic_regression_is_the_groups_own_shares() -> None:
+    # With one indicator and no pull to zero, the fit is each group's histogram; the ridge is weak at 4,000 answers.
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 2, 4_000)
+    codes = np.where(rng.random(4_000) < np.where(group == 1, 0.7, 0.2), 3, 1)
+    found = baselines.demographic_regression(group[:, None], codes, [[0], [1]], 5)
+    for g in (0, 1):
+        assert found[g, 3] == pytest.approx((codes[group == g] == 3).mean(), abs=0.01)
+    np.testing.assert_array_equal(found[:, [0, 2, 4]], 0)
+    np.testing.assert_array_equal(baselines.demographic_regression([[1.0]], [2], [[0.0]], 3), [[0, 0, 1]])
+
+
+def test_ridge_calibration_finds_a_linear_map() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.dirichlet(np.ones(3), 400)
+    map_ = np.array([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]])
+    counts = np.stack([rng.multinomial(50, row @ map_) for row in x]).astype(float)
+    counts[:5] = 0
+    found = baselines.ridge_calibration(x[:300], counts[:300], x[300:])
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert np.abs(found - x[300:] @ map_).max() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: baselines.demographic_regression([[1.0]], [0, 1], [[1.0]], 3), r"codes \(2,\)"),
+        (lambda: baselines.demographic_regression([[1.0]], [np.nan], [[1.0]], 3), "codes are none, or miss some"),
+        (lambda: baselines.demographic_regression([[1.0]], [7], [[1.0]], 3), "codes: problem 0 has 7"),
+        (lambda: baselines.ridge_calibration([[1.0]], COUNTS, [[1.0]]), r"train_features have shape \(1, 1\)"),
+        (lambda: baselines.ridge_calibration(np.eye(4), COUNTS, np.eye(4), floor=0.5), "floor=0.5"),
+        (lambda: baselines.ridge_calibration(np.eye(2), [[1, 0], [0, 0]], np.eye(2)), "fewer than two problems"),
+    ],
+)
+def test_what_no_regression_can_learn_from_is_named(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        call()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from crowdpyro import DataError, Ordinal, aggregate, datasets
@@ -69,3 +70,54 @@ def test_the_anaesthetists_are_those_of_1979():
     np.testing.assert_array_equal(
         found.confusion[0, :3].round(2), [[0.89, 0.11, 0, 0], [0.07, 0.88, 0.05, 0], [0, 0.34, 0.66, 0]]
     )
+
+
+ROW = ["text", "question", "groundtruth", "answer", "difficulty", "gender", "race", "age", "occupation", "education"]
+
+
+def write_questions(folder, users):
+    """POPQUORN's own columns: two questions, rated by three people, two of them of the same traits."""
+    traits = [("Man", "White", "18-24", "Student", "College"), ("Woman", "Asian", "35-39", "Employed", "College")]
+    rows = []
+    for k, (user, trait) in enumerate(zip(users, (traits[0], traits[1], traits[1]), strict=True)):
+        for item, (text, question, answer) in enumerate(
+            [(" A passage. ", "Who?", "Nobody"), ("Another one.", "When?", "Never")]
+        ):
+            rows.append((item, user, text, question, answer, f"said {k}", float(1 + (item + k) % 5), *trait))
+    frame = pd.DataFrame(rows, columns=["instance_id", "user_id", *ROW])
+    place = folder / "popquorn" / "question_answering"
+    place.mkdir(parents=True)
+    frame.to_csv(place / "raw_data.csv", index=False)
+    return frame
+
+
+def test_questions_are_read_as_popquorn_publishes_them(tmp_path):
+    write_questions(tmp_path, [7, 8, 9])
+    data = datasets.load_qa_difficulty(tmp_path)
+    assert (data.n_problems, data.n_participants, data.n_answers) == (2, 3, 6)
+    assert data.problems["text"].tolist() == [
+        "A passage.\n\nQuestion: Who?\nAnswer: Nobody",
+        "Another one.\n\nQuestion: When?\nAnswer: Never",
+    ]
+    assert list(data.participants.columns) == ["gender", "race", "age", "occupation", "education"]
+    assert data.scale == Ordinal.range(1, 5)
+    assert data.answers["response"].tolist() == [1, 2, 2, 3, 3, 4]
+
+
+def test_people_without_an_id_are_told_apart_by_their_traits(tmp_path):
+    write_questions(tmp_path, [None, None, None])
+    data = datasets.load_qa_difficulty(tmp_path)
+    assert (data.n_participants, data.n_answers) == (3, 6)
+    # Who shares all five traits with somebody is one more person at each rating of the same problem.
+    assert sum(str(each).endswith("#2") for each in data.participants.index) == 1
+    assert data.answered().all()
+
+
+def test_a_missing_file_or_column_of_questions_is_named(tmp_path):
+    (tmp_path / "popquorn").mkdir()
+    with pytest.raises(DataError, match=r"raw_data.csv' does not exist; put there POPQUORN's"):
+        datasets.load_qa_difficulty(tmp_path)
+    frame = write_questions(tmp_path / "more", [1, 2, 3]).drop(columns="difficulty")
+    frame.to_csv(tmp_path / "more/popquorn/question_answering/raw_data.csv", index=False)
+    with pytest.raises(DataError, match="difficulty"):
+        datasets.load_qa_difficulty(tmp_path / "more")
