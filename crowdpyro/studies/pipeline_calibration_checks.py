@@ -98,8 +98,8 @@ def p_values(world: World, model: CrowdLLM, humans: People, targets: People, see
         fit = posterior_predictive_check(model, data, {"person_fit": person_fit}, own, n_crowds=_CROWDS, seed=seed + 2)
         found["person_fit"] = float(np.nanmin(fit.to_frame()["p_holm"]))
         if isinstance(world.scale, Ordinal):
-            scores = [_spammer_scores(each, world.scale) for each in (data.answers, crowd.to_frame())]
-            found["spammer_score"] = float(mannwhitneyu(*scores, alternative="less").pvalue)
+            of_crowd, of_people = (_spammer_scores(each, world.scale) for each in (crowd.to_frame(), data.answers))
+            found["spammer_score"] = float(mannwhitneyu(of_people, of_crowd, alternative="less").pvalue)
         tbar = world.twins(model, targets.profiles, 5, seed + 3).mean(axis=0)
         gap = risk_gap_test(matrix.mean(axis=0), tbar, _llm(world, humans), seed=seed)
         found["gap"] = float(student.sf(gap.mean / gap.se, len(gap.gaps) - 1)) if gap.se > 0 else 1.0

@@ -94,7 +94,7 @@ def broken(frame: pd.DataFrame) -> pd.DataFrame:
         p_values = mine[mine["metric"] == "p_value"]
         for check in CHECKS:
             each = p_values.loc[p_values["aggregator"] == check, "value"]
-            row[check] = (each <= ALARM).mean() if len(each) else np.nan
+            row[check] = float((each <= ALARM).mean()) if len(each) else np.nan
         found[world] = row
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("world")
 
@@ -103,7 +103,7 @@ def warned(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Checks that warned in half of the repeats or more, by wrong world; an empty list where none did."""
     table = broken(frame)
     there = [world for world in WRONG if world in table.index]
-    return {world: [check for check in CHECKS if table.loc[world, check] >= _HEARD] for world in there}
+    return {world: [check for check in CHECKS if float(table[check][world]) >= _HEARD] for world in there}
 
 
 def tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -116,7 +116,7 @@ def tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
         if len(shown):
             keys = ["world", "route", "n", "interval"]
             wide = shown.pivot_table(index=keys, columns="nominal", values="coverage", sort=False)
-            worst = shown.loc[shown["off"].abs().idxmax()]
+            worst = shown.iloc[int(shown["off"].abs().to_numpy().argmax())]
             sentence = (
                 f"The model is right. Farthest off: {worst['interval']} in {worst['world']}, n = {worst['n']}, "
                 f"{worst['coverage']:.3f} of {worst['nominal']:g} (se {worst['se']:.3f})."
@@ -180,10 +180,11 @@ def _coverage_figure(some: pd.DataFrame) -> Figure:
         axes.set_xlabel("nominal")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("coverage less nominal")
-    handles: dict[str, object] = {}
+    handles = {}
     for axes in panels:
-        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, frameon=False)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles[label] = handle
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 

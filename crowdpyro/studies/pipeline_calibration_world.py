@@ -15,6 +15,7 @@ Respondents are those who are asked, targets those who are spoken for; they diff
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ from ..reference_table import ZERO_SHOT
 from ..references import References, ReferenceSource
 
 FloatArray = npt.NDArray[np.float64]
+
+AnyScale: TypeAlias = Ordinal | Continuous | Categorical
 
 RIGHT = ("ratings", "numbers", "labels")
 WRONG = ("heavy_tails", "spammers", "curved", "hidden", "biased_llm")
@@ -93,8 +96,11 @@ class World:
         from ..inference.runtime import seeded
 
         rng = np.random.default_rng([seed, (*RIGHT, *WRONG).index(kind)])
-        scale = {"numbers": Continuous(), "heavy_tails": Continuous(), "labels": Categorical(("yes", "no", "unsure"))}
-        its = scale.get(kind, Ordinal.range(1, 5))
+        its: AnyScale = Ordinal.range(1, 5)
+        if kind in ("numbers", "heavy_tails"):
+            its = Continuous()
+        elif kind == "labels":
+            its = Categorical(("yes", "no", "unsure"))
         index = pd.Index([f"q{t}" for t in range(N_PROBLEMS)], name="problem")
         problems = pd.DataFrame({"text": [f"Question {t}" for t in range(N_PROBLEMS)]}, index=index)
         said = rng.normal(3, 1, (N_PROBLEMS, 1, 1))
@@ -123,9 +129,9 @@ class World:
         return cls(kind, truth, problems, references, pool)
 
     @property
-    def scale(self) -> Ordinal | Continuous | Categorical:
+    def scale(self) -> AnyScale:
         """Of the answers."""
-        found: Ordinal | Continuous | Categorical = self.references.scale  # type: ignore[assignment]
+        found: AnyScale = self.references.scale  # type: ignore[assignment]
         return found
 
     def people(self, n: int, seed: int, *, respondents: bool = True, name: str = "r") -> People:

@@ -131,11 +131,11 @@ def _contrasts(cells: pd.DataFrame) -> Iterator[Contrast]:
         some_way, many = mean(some[some["annotations"].between(*BUDGET)]), mean(some[some["annotations"] > BUDGET[1]])
         yield (
             3, f"noise {noise}, diversity 2: log MAE of up to {BUDGET[0] // 2} annotations less that of {BUDGET[0]} to "
-            f"{BUDGET[1]:,}, wanted above {SETTLED}", SETTLED, "above", np.log(few) - np.log(some_way),
+            f"{BUDGET[1]:,}, wanted above {SETTLED}", SETTLED, "above", _logs(few, some_way),
         )  # fmt: skip
         yield (
             3, f"the same of {BUDGET[0]} to {BUDGET[1]:,} less that of more, wanted below {SETTLED}", SETTLED, "below",
-            np.log(some_way) - np.log(many),
+            _logs(some_way, many),
         )  # fmt: skip
     for noise in (0, 1, 2):
         some = at(noise=noise, diversity=1)
@@ -143,7 +143,7 @@ def _contrasts(cells: pd.DataFrame) -> Iterator[Contrast]:
         ten = mean(some[(some["workers"] == 10) & (some["tasks"] <= 10)])
         yield (
             4, f"noise {noise}, diversity 1: log MAE of ten workers with five or ten tasks less that of the largest "
-            f"design, wanted below {STRONG}", STRONG, "below", np.log(ten) - np.log(largest),
+            f"design, wanted below {STRONG}", STRONG, "below", _logs(ten, largest),
         )  # fmt: skip
     largest = cells[cells["annotations"] == cells["annotations"].max()]
     for noise in (1, 2):
@@ -155,6 +155,11 @@ def _contrasts(cells: pd.DataFrame) -> Iterator[Contrast]:
             "above",
             gap,
         )
+
+
+def _logs(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
+    """Difference of logarithms, repeat by repeat."""
+    return one.map(np.log) - other.map(np.log)
 
 
 def _slope(cells: pd.DataFrame) -> float:

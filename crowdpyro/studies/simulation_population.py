@@ -91,8 +91,8 @@ class SimulatedPopulation:
         from ..inference.runtime import seeded
 
         scale = ordinal(data.scale)
-        holdout = "problem" if data.n_problems > _FEW else "participant"
-        model = CrowdLLM(CrowdConfig(holdout=holdout), progress=False).fit(data, references, seed=seed)
+        config = CrowdConfig(holdout="problem" if data.n_problems > _FEW else "participant")
+        model = CrowdLLM(config, progress=False).fit(data, references, seed=seed)
         fitted, asked = model._state(), model._asked(None, None)
         people = recruit(fitted, n, generator(seed))
         view, mean = asked.view.crossed(), np.zeros(data.n_problems)

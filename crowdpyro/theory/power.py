@@ -88,7 +88,8 @@ class PowerTable:
                 "power table: a number is missing, or no positive one; leave designs out that were not run."
             )
         self._grids: dict[tuple[float, float], tuple[FloatArray, FloatArray, pd.DataFrame]] = {}
-        for (noise, diversity), part in table.groupby(["noise", "diversity"]):
+        for noise, diversity in table[["noise", "diversity"]].drop_duplicates().to_numpy():
+            part = table[(table["noise"] == noise) & (table["diversity"] == diversity)]
             people, questions = (np.unique(part[name]) for name in ("workers", "tasks"))
             whole = len(people) > 1 and len(questions) > 1 and len(part) == len(people) * len(questions)
             if not whole or part.duplicated(["workers", "tasks"]).any():
@@ -185,8 +186,10 @@ class PowerTable:
         n_people, n_questions, noise, diversity
             The training sample.
         """
-        at = [float(self._between(name, n_people, n_questions, noise, diversity, log=False)) for name in _MOMENTS]
-        return plan_from_moments(*at, half_width, alpha=alpha, method=method)  # type: ignore[call-arg,misc]
+        answer_sd, twin_sd, correlation = (
+            float(self._between(name, n_people, n_questions, noise, diversity, log=False)) for name in _MOMENTS
+        )
+        return plan_from_moments(answer_sd, twin_sd, correlation, half_width, alpha=alpha, method=method)
 
     def _grid(self, noise: float, diversity: float) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
         if (noise, diversity) not in self._grids:
@@ -209,4 +212,4 @@ class PowerTable:
                 f"{people[-1]:g} people and {questions[0]:g} to {questions[-1]:g} questions."
             )
         surface = RegularGridInterpolator((np.log(people), np.log(questions)), np.log(values) if log else values)
-        return np.asarray(surface(np.stack([np.log(n), np.log(k)], axis=-1)))
+        return np.asarray(surface(np.stack([np.log(n), np.log(k)], axis=-1))).reshape(n.shape)
