@@ -109,7 +109,9 @@ def read_papers(picks: pd.DataFrame, scale: Ballot, policy: Policy = "out") -> P
     return Papers(
         scale,
         pd.Series(answers, dtype=object, name="response").rename_axis("voter"),
-        pd.DataFrame.from_dict(votes, orient="index", columns=list(scale.options)).rename_axis("voter").sort_index(),
+        pd.DataFrame.from_dict(votes, orient="index", columns=list(scale.options), dtype=float)
+        .rename_axis("voter")
+        .sort_index(),
         pd.DataFrame.from_dict(spoiled, orient="index", columns=["fault", "picks", "counted"]).rename_axis("voter"),
     )
 

@@ -105,6 +105,8 @@ class ZurichVoting:
     def _reference(self, name: str) -> References:
         papers, (_, prompt, temperature, *_) = self.llm[name], name.split(", ")
         scale = papers.scale
+        if papers.votes.empty:
+            raise DataError(f"source {name!r}: each of its {papers.n} ballots is spoiled; leave it out.")
         shares = papers.votes / (scale.total or 1.0)
         if prompt in TOLD:
             frame = shares.add_prefix("p_").rename_axis("participant").reset_index()

@@ -46,6 +46,13 @@ def test_a_spoiled_ballot_can_be_one_vote_on_what_can_be_read():
     assert "4 of them counted by what can be read" in found.report("llm")
 
 
+def test_where_all_are_spoiled_there_are_no_votes():
+    found = papers_of({1: "a", 2: "abc"})
+    assert found.votes.shape == (0, 4)
+    assert found.votes.sum(axis=1).tolist() == []
+    assert len(found.answers) == 0
+
+
 def test_ranks_points_and_approvals():
     rank = papers_of({1: [("a", 2), ("b", 1)], 2: [("a", 1), ("b", 3)]}, Ballot(OPTIONS, "rank", 2))
     assert rank.answers.to_dict() == {1: "b|a"}
