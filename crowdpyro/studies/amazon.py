@@ -58,7 +58,7 @@ PROTOCOLS = (
 METHODS = (
     Method("crowdllm", "crowdpyro", "crowd"),
     Method("crowdllm_reads_llm", "the same, the LLM read even at chance", "variant"),
-    Method("vae_without_llm", "the same without the LLM", "variant", references=False),
+    Method("vae_without_llm", "VAE without the LLM, else the same", "yardstick", references=False),
     Method("crowdllm_own_text", "the same, people known by the very review", "variant"),
     Method("crowdllm_no_profile", "the same, nobody known", "variant"),
     Method("vae", "VAE: the paper's Eq. 4, no LLM", "yardstick", references=False),
