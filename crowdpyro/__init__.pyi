@@ -17,6 +17,7 @@ from . import (
     voting,
 )
 from .aggregation.truth import aggregate
+from .careless_people import Careless, careless
 from .conditioning import ConditionedPeople
 from .config import CrowdConfig
 from .crowd import Crowd
@@ -41,6 +42,7 @@ __version__: str
 __all__ = [
     "MRP",
     "Ballot",
+    "Careless",
     "Categorical",
     "ConditionedPeople",
     "Continuous",
@@ -66,6 +68,7 @@ __all__ = [
     "aggregate",
     "aggregation",
     "baselines",
+    "careless",
     "checks",
     "choose_n_eps",
     "crowd_intervals",

@@ -8,6 +8,7 @@ careless       `careless`'s, of a share of people who answer at random
 gap            chance of a gap as favourable to the LLM, from `risk_gap_test`'s mean and standard error
 profiles       `profile_w1`'s, respondents against those who are spoken for
 subgroups      smallest p-value over traits' levels of the difference of crowd and humans, after Holm
+residuals      the same of people less their own twins' mean answers, which leaves the crowd's noise out
 classifier     `individuation`'s classifier
 """
 
@@ -22,7 +23,7 @@ from scipy.stats import mannwhitneyu
 from scipy.stats import t as student
 
 from ..aggregation.truth import aggregate
-from ..careless import careless
+from ..careless_people import careless
 from ..checks import loo_pit, posterior_predictive_check
 from ..crowd import Crowd
 from ..inference.uniformity import holm
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 CHECKS = (
-    "loo_pit", "predictive", "person_fit", "spammer_score", "careless", "gap", "profiles", "subgroups", "classifier",
+    "loo_pit", "predictive", "person_fit", "spammer_score", "careless", "gap", "profiles", "subgroups", "residuals",
+    "classifier",
 )  # fmt: skip
-_CROWDS, _PERMUTATIONS = 199, 199
+_CROWDS, _PERMUTATIONS, _TWIN_DRAWS = 199, 199, 20
 
 
 def person_fit(answers: FloatArray) -> FloatArray:
@@ -104,6 +106,8 @@ def p_values(world: World, model: CrowdLLM, humans: People, targets: People, see
         gap = risk_gap_test(matrix.mean(axis=0), tbar, _llm(world, humans), seed=seed)
         found["gap"] = float(student.sf(gap.mean / gap.se, len(gap.gaps) - 1)) if gap.se > 0 else 1.0
         found["subgroups"] = _subgroups(humans, matrix, theirs)
+        own_twins = world.twins(model, humans.profiles, _TWIN_DRAWS, seed + 6)
+        found["residuals"] = _subgroups(humans, world.numbers(humans.answers) - own_twins, None)
     found["profiles"] = profile_w1(
         targets.profiles, humans.profiles, n_permutations=_PERMUTATIONS, max_n=150, n_baseline=2, seed=seed
     ).p_value
@@ -128,15 +132,20 @@ def _spammer_scores(answers: pd.DataFrame, scale: Ordinal) -> FloatArray:
     return aggregate(frame, "dawid_skene", scale=scale).participants["spammer_score"].to_numpy()
 
 
-def _subgroups(humans: People, ours: FloatArray, theirs: FloatArray) -> float:
-    """Welch's test of people's means within each level of each trait, numbers cut at the median; Holm's smallest."""
+def _subgroups(humans: People, ours: FloatArray, theirs: FloatArray | None) -> float:
+    """Test of people's means within each level of each trait, numbers cut at the median; Holm's smallest.
+
+    Against those of a crowd, or of 0 where there is none.
+    """
     group, age = humans.profiles["group"].to_numpy(), humans.profiles["age"].to_numpy()
     old = age > np.median(age)
     chances = []
     for inside in (*(group == level for level in ("a", "b", "c")), old, ~old):
-        one, other = ours[inside].mean(axis=1), theirs[inside].mean(axis=1)
-        n = len(one)
+        one, n = ours[inside].mean(axis=1), int(inside.sum())
         if n > 4:
-            variance = (one.var(ddof=1) + other.var(ddof=1)) / n
-            chances.append(2 * student.sf(abs(one.mean() - other.mean()) / np.sqrt(variance), 2 * (n - 1)))
+            gap, variance, freedom = one.mean(), one.var(ddof=1), n - 1
+            if theirs is not None:
+                other = theirs[inside].mean(axis=1)
+                gap, variance, freedom = gap - other.mean(), variance + other.var(ddof=1), 2 * (n - 1)
+            chances.append(2 * student.sf(abs(gap) / np.sqrt(variance / n), freedom))
     return float(np.min(holm(np.array(chances)))) if chances else 1.0

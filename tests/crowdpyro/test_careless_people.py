@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from crowdpyro.careless import careless, spam_mixture
+from crowdpyro.careless_people import careless, spam_mixture
 from crowdpyro.errors import DataError
 from crowdpyro.studies.pipeline_calibration_world import World
 
