@@ -6,7 +6,9 @@ any time, so that the scheduler's memory does not grow with the number of them; 
 
 from __future__ import annotations
 
+import ctypes
 import secrets
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import Any, TypeVar
@@ -22,6 +24,8 @@ Found = TypeVar("Found")
 
 # A block takes a third of a second, a task's way to a worker and back a hundredth.
 _AHEAD = 3
+# Of glibc's malloc.h: when freed memory is given back, and from what size an array is mapped on its own.
+_TRIM, _MMAP = -1, -3
 # Threads of a worker share its replica.
 _UNPICKLING = Lock()
 
@@ -40,8 +44,21 @@ class _Replica(WorkerPlugin):
     def __call__(self, part: Any) -> Any:
         with _UNPICKLING:
             if self._job is None:
+                _keep_memory()
                 self._job = cloudpickle.loads(self._pickled)
         return self._job(part)
+
+
+def _keep_memory() -> None:
+    """Let this worker keep what it frees, up to 64 MB.
+
+    Dask's nannies have glibc hand every freed megabyte back, and each step of a block takes it anew: 12 million
+    decisions took 3.2 s of a worker's processor, and .9 s when it may keep the pages.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        for which in (_TRIM, _MMAP) if mallopt is not None else ():
+            mallopt(which, 1 << 26)
 
 
 def mapped(client: Client, job: Callable[[Part], Found], parts: Iterable[Part]) -> Iterator[tuple[Part, Found]]:
