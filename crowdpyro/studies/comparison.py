@@ -150,8 +150,9 @@ class Comparison:
         return float(self.by_seed[row].mean())
 
     def sd(self, row: Row) -> float:
-        """Over seeds; NaN of one."""
-        return float(self.by_seed[row].std())
+        """Over seeds; NaN of one, and of infinite losses."""
+        values = self.by_seed[row]
+        return float(values.std()) if np.isfinite(values).all() else float("nan")
 
     def loss(self, values: pd.Series) -> float:
         """Mean of values, negated where larger is better."""

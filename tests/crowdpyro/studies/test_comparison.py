@@ -114,6 +114,18 @@ def test_intervals_cover_whatever_fits_do_and_are_no_wider_than_that(n_seeds, sd
     assert least <= coverage(1, 1000, n_seeds, sd_fit) <= stats.binom.ppf(1 - 1e-4, 1000, 0.97)
 
 
+def test_an_infinite_loss_has_a_mean_and_no_spread(simulated, store):
+    whole = store.read(metrics=["mae"]).copy()
+    whole.loc[(whole["method"] == "alone") & (whole["references"] == "gpt4"), "value"] = np.inf
+    compared = Comparison(simulated, "problem", Column.parse("mae:mean"), whole, store.read(units=True))
+    alone = Row("gpt4", "alone")
+    assert compared.mean(alone) == np.inf
+    assert np.isnan(compared.sd(alone))
+    found = compared.difference(CROWD, alone)
+    assert found.excludes_zero
+    assert found.estimate == -np.inf
+
+
 def test_what_a_store_says_is_what_the_bootstrap_says(simulated, store):
     compared = Comparison(
         simulated, "problem", Column.parse("mae:mean"), store.read(), store.read(units=True, protocol="problem")
