@@ -16,7 +16,7 @@ from .verdict import Verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# One hue from light to dark, as the paper's shades: they read on white and on near-black.
+# Shades of one hue as in the paper, but for the last, which would vanish on near-black.
 _SHADES = {5: "#9ecae1", 10: "#4f9fd6", 20: "#1f6fb4", 40: "#d95f02"}
 _MARKERS = {5: "o", 10: "s", 20: "^", 40: "D"}
 EXACT = Column.parse("mae:mean")
