@@ -133,7 +133,7 @@ def ridge_on_text(trial: Trial) -> FloatArray:
     text = TextComponents(load_encoder(CONFIG.text_encoder), _N_COMPONENTS)
     x = text.fit_transform(list(trial.train.problems["text"]))
     fitted = RidgeCV(_PENALTIES * len(x)).fit(x, answers / n[:, None], sample_weight=n / n.mean())
-    shares = np.asarray(fitted.predict(text.transform(list(trial.asked["text"])))).clip(_FLOOR)
+    shares = np.asarray(fitted.predict(text.transform(list(trial.asked["text"]))), dtype=np.float64).clip(_FLOOR)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 

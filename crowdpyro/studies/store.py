@@ -76,7 +76,9 @@ class ResultsStore:
         import pyarrow.dataset as ds
 
         first = "" if protocol is None else f"{word(protocol)}--"
-        paths = sorted((self.folder / "cells").glob(f"{first}*.parquet"), key=lambda path: path.name)
+        # Hidden ones are still being written.
+        found = (path for path in (self.folder / "cells").glob(f"{first}*.parquet") if not path.name.startswith("."))
+        paths = sorted(found, key=lambda path: path.name)
         if not paths:
             where = f"of protocol {protocol!r} " if protocol is not None else ""
             raise DataError(f"folder {str(self.folder)!r} holds no results {where}yet; run the study first.")
