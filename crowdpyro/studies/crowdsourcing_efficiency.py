@@ -159,6 +159,7 @@ def by_size(drawn: pd.DataFrame) -> Figure:
                 mean = line.groupby("n_virtual")["value"].mean()
                 name = f"{share} % of the workers" if style == "-" else None
                 panel.plot(mean.index, mean, style, color=colour, lw=1.4, label=name)
+        panel.set_xticks(SIZES, [str(n) for n in SIZES])
         heading(panel, "", "virtual workers")
         panel.set_ylabel(label, fontsize=9)
     legend(panels[0])
