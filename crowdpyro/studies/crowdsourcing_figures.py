@@ -73,8 +73,8 @@ def figures(frame: pd.DataFrame) -> Pictures:
     if len(sizes):
         sentence = (
             "Mean absolute error of what a crowd of 20 decides, by aggregator, people's answers aggregated likewise; "
-            "lower is better. Dawid-Skene and GLAD look for one truth behind ratings that differ because people do; in some "
-            "crowds of 20 who are all alike, GLAD finds the truth turned upside down, an error of about 3."
+            "lower is better. Dawid-Skene and GLAD look for one truth behind ratings that differ because people do; in "
+            "some crowds of 20 who are all alike, GLAD finds the truth turned upside down, an error of about 3."
         )
         found.append(("Aggregators", sentence, by_aggregator(sizes[sizes["n_virtual"] == sizes["n_virtual"].max()])))
     llms = frame[
