@@ -57,8 +57,9 @@ def _keep_memory() -> None:
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        for which in (_TRIM, _MMAP) if mallopt is not None else ():
-            mallopt(which, 1 << 26)
+        if mallopt is not None:
+            mallopt(_TRIM, 1 << 26)
+            mallopt(_MMAP, 1 << 26)
 
 
 def mapped(client: Client, job: Callable[[Part], Found], parts: Iterable[Part]) -> Iterator[tuple[Part, Found]]:

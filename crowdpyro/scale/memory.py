@@ -9,6 +9,8 @@ the number of people. A block is at least a tile.
 
 from __future__ import annotations
 
+import os
+
 from ..errors import DataError
 from .grid import CELLS
 
@@ -65,8 +67,6 @@ def threads_within(memory: int | str | None, each: int, cells: int) -> int:
     DataError
         When not even one chunk fits.
     """
-    import os
-
     need = (each + 17) * cells
     found = bytes_of(memory) // need
     if found < 1:
