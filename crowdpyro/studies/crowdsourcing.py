@@ -6,6 +6,8 @@ as many as there were people, with five aggregators, against the people's answer
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -16,8 +18,9 @@ from ..individuation import report as individuation_report
 from ..theory.report import WinReport, win_report
 from .cell import Cell
 from .crowdsourcing_backbones import Material
-from .crowdsourcing_methods import Prediction, predict, tokens_of
+from .crowdsourcing_methods import ONLY_UNDER, Prediction, predict, tokens_of
 from .crowdsourcing_metrics import AS_PEOPLE, EXACT, FLOORS, Gold, add_drawn, add_exact
+from .crowdsourcing_printed import PAPER_SIZE
 from .metric import Metric
 from .rows import Rows
 from .study import Method, Protocol
@@ -25,8 +28,6 @@ from .study import Method, Protocol
 FloatArray = npt.NDArray[np.float64]
 
 CROWD_SIZES = (8, 20)
-# The size whose rows are kept problem by problem: the paper's.
-PAPER_SIZE = 20
 
 THEORY = (
     Metric("risk_gap", "L - L'", "squared error of the crowd's mean less that of the LLM, both against people", True),
@@ -72,16 +73,15 @@ PROTOCOLS = (
         "text.",
     ),
 )
-_SEEN = ("participant", "all")
-METHODS = (
+_DECLARED = (
     Method("crowdllm", "crowdpyro", "crowd"),
     Method("crowdllm_paper", "the paper's Eq. 4", "variant"),
     Method("vae_without_llm", "the same without the LLM", "variant", references=False),
     Method("calibration_table", "P(y | the LLM's rating)", "yardstick"),
     Method("ridge_calibration", "ridge regression on the references", "yardstick"),
     Method("mrp", "multilevel regression and poststratification", "yardstick"),
-    Method("independent_histograms", "histogram of each problem", "yardstick", references=False, protocols=_SEEN),
-    Method("resampled_people", "people resampled", "yardstick", references=False, protocols=_SEEN),
+    Method("independent_histograms", "histogram of each problem", "yardstick", references=False),
+    Method("resampled_people", "people resampled", "yardstick", references=False),
     Method("demographic_regression", "regression on demographics", "yardstick", references=False),
     Method("training_marginal", "training marginal", "yardstick", references=False),
     Method("constant_mode", "most frequent answer", "yardstick", references=False),
@@ -89,8 +89,9 @@ METHODS = (
     Method("llm_multi_persona", "LLM, personas", "llm"),
     Method("llm_zero_shot", "LLM, zero-shot", "llm"),
     Method("llm_self_consistency", "LLM, self-consistency", "llm"),
-    Method("second_humans", "a second sample of people", "ceiling", references=False, protocols=("participant",)),
+    Method("second_humans", "a second sample of people", "ceiling", references=False),
 )
+METHODS = tuple(replace(method, protocols=ONLY_UNDER.get(method.name, ())) for method in _DECLARED)
 COLUMNS = (
     "wasserstein1",
     "mae:mean",

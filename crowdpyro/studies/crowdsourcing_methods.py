@@ -258,7 +258,7 @@ METHODS: dict[str, Method] = {
     "crowdllm": _crowdllm,
 }
 # Where their problems, or other people's answers to them, are there.
-_ONLY_UNDER = {
+ONLY_UNDER = {
     "independent_histograms": ("participant", "all"),
     "resampled_people": ("participant", "all"),
     "second_humans": ("participant",),
@@ -267,7 +267,7 @@ _ONLY_UNDER = {
 
 def defined(method: str, protocol: str) -> bool:
     """Whether a method can be run under a protocol."""
-    return protocol in _ONLY_UNDER.get(method, (protocol,))
+    return protocol in ONLY_UNDER.get(method, (protocol,))
 
 
 def crowd_model(config: CrowdConfig, trial: Trial, backbone: Backbone | None) -> CrowdLLM:

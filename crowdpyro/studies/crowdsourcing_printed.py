@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .study import PaperFigure
 
+# Rows of crowds of this size are kept problem by problem.
 PAPER_SIZE = 20
 # MAE by mean, median, majority vote, Dawid-Skene, GLAD; RMSE likewise; CS; average W1.
 _COLUMNS = (

@@ -304,6 +304,28 @@ def test_an_unrecorded_llm_is_named(material):
     assert isinstance(material.backbone("noise"), Backbone)
 
 
+def test_the_embedded_llm_is_asked_once(material, monkeypatch, tmp_path):
+    import crowdpyro.llm
+
+    asked = []
+
+    class Llm:
+        def __init__(self, name):
+            assert name == "embedded"
+
+        def refer(self, problems, scale, *, question, cache):
+            asked.append((question, cache.suffix))
+            return material.recorded
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(crowdpyro.llm, "FrozenLLM", Llm)
+    for question in ("How much?", "How much?", "How little?"):
+        found = Material("made", material.people, None, question).backbone("embedded")
+        near = material.recorded.probabilities("near")
+        np.testing.assert_allclose(found.references.probabilities("near"), near)
+    assert asked == [("How much?", ".sqlite"), ("How little?", ".sqlite")]
+
+
 def test_the_random_row_of_all_answers_is_the_paper_s(popquorn_dir):
     """8 uniform draws a problem: the paper prints MAE 1.27, RMSE 1.44, CS .56, W1 1.31; not what its text says."""
     material = find("offensiveness").load(popquorn_dir.parent)
