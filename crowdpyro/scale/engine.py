@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ def generate_blocks(plan: Plan, path: str | Path, client: Client | None = None, 
         When a block cannot be written; those that are done stay.
     """
     store = Store.prepared(Path(path).absolute(), plan)
+    # A store that is gone on with keeps its blocks, whatever memory is given now.
+    plan = replace(plan, grid=store.grid)
     with _bar(progress, len(store.grid.blocks)) as tick:
         missing = store.missing()
         tick(len(store.grid.blocks) - len(missing))

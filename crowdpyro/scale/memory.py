@@ -1,7 +1,7 @@
 """How much memory a job takes, and how it is cut to keep within what it is given.
 
-    generation      6 b bytes a cell of a block, b being an answer's, and 48 a cell of a tile, or an option of it
-    aggregation     b + 17 bytes a cell of a chunk that is being read, times the threads
+    aggregation     b + 17 bytes a cell of a block that is being read, b + 45 of numbers, times the threads
+    generation      the same for a block, of which a third would do, and 48 bytes a cell of a tile
 
 beside the process itself (about 600 MB with torch and Pyro loaded), the model and its problems; none of it grows with
 the number of people. A block is at least a tile.
@@ -32,8 +32,13 @@ def bytes_of(memory: int | str | None) -> int:
     return found
 
 
+def summing(size: int) -> int:
+    """Bytes that an answer of this size takes while it is summed up: itself, and floats made of it."""
+    return size + (45 if size >= 4 else 17)
+
+
 def cells_within(memory: int | str | None, size: int, options: int, tile: tuple[int, int]) -> int:
-    """Cells of a block that is generated within so much memory.
+    """Cells of a block that is generated, and later summed up, within so much memory.
 
     Parameters
     ----------
@@ -49,7 +54,7 @@ def cells_within(memory: int | str | None, size: int, options: int, tile: tuple[
     DataError
         When not even a tile fits.
     """
-    smallest, block, once = tile[0] * tile[1], 6 * size * options, 48 * options
+    smallest, block, once = tile[0] * tile[1], summing(size) * options, 48 * options
     cells = (bytes_of(memory) - once * smallest) // block
     if cells < smallest:
         raise DataError(
@@ -60,14 +65,14 @@ def cells_within(memory: int | str | None, size: int, options: int, tile: tuple[
 
 
 def threads_within(memory: int | str | None, each: int, cells: int) -> int:
-    """Threads that may each read a chunk of so many cells at a time, `each` bytes an answer; at most one a core.
+    """Threads that may each sum up a chunk of so many cells, of which each takes so many bytes; at most one a core.
 
     Raises
     ------
     DataError
         When not even one chunk fits.
     """
-    need = (each + 17) * cells
+    need = each * cells
     found = bytes_of(memory) // need
     if found < 1:
         raise DataError(f"memory={memory!r}: a chunk of this store takes {need / 1e6:,.0f} MB; give at least that.")

@@ -31,7 +31,7 @@ from ..theory.moments import CrowdMoments, RunningMoments
 from . import needed
 from .grid import Grid
 from .in_order import in_order
-from .memory import bytes_of, threads_within
+from .memory import bytes_of, summing, threads_within
 from .store import LEVELS, RESPONSE, Store, attributes_of, grid_of
 
 if TYPE_CHECKING:
@@ -97,11 +97,10 @@ class StoredCrowd(Crowd):
         self,
         summed: Callable[[npt.NDArray[Any], FloatArray | None], Found],
         parts: list[tuple[slice, slice]],
-        cells: int,
     ) -> Iterator[tuple[tuple[slice, slice], Found]]:
         """Sums of parts, in their order."""
         job = _Reading(self.path, summed)
-        threads = threads_within(self.memory, self._each, cells)
+        threads = threads_within(self.memory, self._each, int(np.prod(self.grid.block)))
         if self.client is not None:
             from .cluster import mapped
 
@@ -112,9 +111,9 @@ class StoredCrowd(Crowd):
 
     @property
     def _each(self) -> int:
-        """Bytes of an answer."""
+        """Bytes that an answer takes while it is summed up."""
         response = self.dataset["response"]
-        return int(response.dtype.itemsize * np.prod(response.shape[2:], dtype=int))
+        return int(summing(response.dtype.itemsize) * np.prod(response.shape[2:], dtype=int))
 
     @property
     def _blocks(self) -> list[tuple[slice, slice]]:
@@ -132,7 +131,7 @@ class StoredCrowd(Crowd):
         n_levels = scale.n_levels + isinstance(scale, Ballot)
         found = np.zeros((3, self.n_problems, n_levels))
         summed = _votes if isinstance(scale, Ballot) else _Levels(n_levels)
-        for part, each in self._mapped(summed, self._blocks, int(np.prod(self.grid.block))):
+        for part, each in self._mapped(summed, self._blocks):
             found[:, part[1]] += each
         return found
 
@@ -140,7 +139,7 @@ class StoredCrowd(Crowd):
     def _numbers(self) -> RunningMoments:
         """Running moments of answers that are numbers."""
         found: dict[int, RunningMoments] = {}
-        for part, each in self._mapped(RunningMoments.of, self._blocks, int(np.prod(self.grid.block))):
+        for part, each in self._mapped(RunningMoments.of, self._blocks):
             start = part[1].start
             found[start] = found[start] + each if start in found else each
         columns = [found[start] for start in sorted(found)]

@@ -24,7 +24,7 @@ N = 60_000
 
 
 def test_a_lost_worker_leaves_no_trace(model, client, digest, tmp_path):
-    how = {"participants": N, "problems": range(64), "seed": 7, "memory": "15 MB"}
+    how = {"participants": N, "problems": range(64), "seed": 7, "memory": "18 MB"}
     alone = model.generate(**how, path=tmp_path / "alone.zarr")
     path = tmp_path / "crowd.zarr"
     before = set(client.run(os.getpid).values())

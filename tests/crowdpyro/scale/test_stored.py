@@ -39,7 +39,7 @@ def crowds(people, fitted, tmp_path_factory):
                 n_draws=2,
                 seed=3,
                 path=tmp_path_factory.mktemp(name) / "crowd.zarr",
-                memory="20 MB" if name in ("numbers", "expected") else "15 MB",
+                memory="26 MB" if name in ("numbers", "expected") else "18 MB",
             )
             stored.memory = None
             assert len(stored.grid.blocks) > 2
@@ -174,7 +174,7 @@ def test_ballots_from_disk(tmp_path, fitted):
         pd.DataFrame({"problem": range(70), "text": [f"question {t}" for t in range(70)]}),
         scale=scale,
     )
-    stored = fitted(data).generate(5000, seed=1, participation=0.7, path=tmp_path / "crowd.zarr", memory="50 MB")
+    stored = fitted(data).generate(5000, seed=1, participation=0.7, path=tmp_path / "crowd.zarr", memory="55 MB")
     whole = in_memory(Crowd.open(stored.path))
     np.testing.assert_allclose(stored.counts(), whole.counts())
     np.testing.assert_allclose(stored.shares(), whole.shares(), rtol=1e-12)
