@@ -129,6 +129,8 @@ class SimulatedPopulation:
         from ..llm import FrozenLLM
 
         data = load_personality()
+        # A quarter of the 2,800: enough to learn 25 items from, and four times as fast.
+        data = data.select(participants=data.participants.index[::4])
         references = FrozenLLM("embedded").refer(data.problems, data.scale, question=QUESTION)
         return cls.of("personality", data, references, seed=seed)
 
