@@ -227,6 +227,7 @@ def verdict(frame: pd.DataFrame) -> Verdict:
         sentences.append(f"Ranks of {len(uniform)} quantities: smallest p {least:.3f}, all {fisher:.3f} (Fisher).")
     winner = (
         f"The rectified interval is within {TOLERANCE} of nominal in {int((right['off'].abs() <= TOLERANCE).sum())} of "
-        f"{len(right)} right cells; {len(told) - len(silent)} of {len(told)} wrong worlds raise a warning."
+        f"{len(right)} right cells, and off by more than two standard errors beyond that in {len(bad)}; "
+        f"{len(told) - len(silent)} of {len(told)} wrong worlds raise a warning."
     )
     return Verdict("trust" if not len(bad) and not silent else "correct first", winner, tuple(sentences))
