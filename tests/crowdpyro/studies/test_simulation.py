@@ -142,6 +142,17 @@ def test_partial_grids_are_stood() -> None:
     assert "Not told" in simulation_insights.sentences(nothing)[0]
 
 
+def test_a_full_grid_that_has_begun_does_not_hide_the_quick_one() -> None:
+    frame = results(seeds=3)
+    quick = frame["method"].isin(["5x5", "10x5", "100x5", "5x20", "10x20", "100x20"])
+    one, both = (simulation_insights.findings(frame[kept]) for kept in (quick, quick | (frame["seed"] == 0)))
+    pd.testing.assert_frame_equal(one, both)
+    # A fourth repeat under way leaves the three that are whole.
+    more = results(seeds=4)
+    under_way = more[(more["seed"] < 3) | more["method"].isin(["5x5"])]
+    assert set(simulation_insights.findings(under_way)["repeats"]) == {3}
+
+
 def test_names_of_designs_are_read_back() -> None:
     assert Design.of("noise2_diversity1", "50x40") == Design(2, 1, 50, 40)
     with pytest.raises(DataError, match="write noise1_diversity2 and 20x10"):
