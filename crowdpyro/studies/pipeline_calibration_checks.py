@@ -34,6 +34,7 @@ from ..two_sample import classifier_test
 
 if TYPE_CHECKING:
     from ..estimator import CrowdLLM
+    from ..inference.checks import Statistic
     from .pipeline_calibration_world import People, World
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,7 +43,8 @@ CHECKS = (
     "loo_pit", "predictive", "person_fit", "spammer_score", "careless", "gap", "profiles", "subgroups", "residuals",
     "classifier",
 )  # fmt: skip
-_CROWDS, _PERMUTATIONS, _TWIN_DRAWS = 199, 199, 20
+# So many crowds that Holm's smallest of five p-values, 10 / (1 + n), can warn at .01.
+_CROWDS, _PERMUTATIONS, _TWIN_DRAWS = 1200, 199, 20
 
 
 def person_fit(answers: FloatArray) -> FloatArray:
@@ -69,6 +71,12 @@ def person_fit(answers: FloatArray) -> FloatArray:
     return np.array([*np.quantile(agreement, [0.1, 0.5]), np.nanvar(answers, axis=1).std()])
 
 
+_STATISTICS: dict[str, str | Statistic] = {
+    **{name: name for name in ("mean", "sd", "correlation", "between_people", "within_people")},
+    "person_fit": person_fit,
+}
+
+
 def p_values(world: World, model: CrowdLLM, humans: People, targets: People, seed: int) -> dict[str, float]:
     """P-values of the checks that are defined for the world.
 
@@ -89,16 +97,15 @@ def p_values(world: World, model: CrowdLLM, humans: People, targets: People, see
     own = told if world.kind == "biased_llm" else None
     nominal = isinstance(world.scale, Categorical)
     found = {"loo_pit": loo_pit(model, data, own, given="earlier", n_draws=512, seed=seed).p_value()}
-    statistics = None if nominal else ["mean", "sd", "correlation", "between_people", "within_people"]
-    check = posterior_predictive_check(model, data, statistics, own, n_crowds=_CROWDS, seed=seed)
-    found["predictive"] = float(np.nanmin(check.to_frame()["p_holm"]))
+    check = posterior_predictive_check(model, data, None if nominal else _STATISTICS, own, n_crowds=_CROWDS, seed=seed)
+    of_fit = np.array([name.startswith("person_fit") for name in check.names])
+    found["predictive"] = float(np.nanmin(holm(check.p_values[~of_fit])))
     if not isinstance(world.scale, Continuous):
         found["careless"] = careless(model, data, own, seed=seed).p_value
     crowd = model.generate(humans.profiles, None, own, participation=1.0, seed=seed + 1)
     matrix, theirs = Crowd.from_data(data).values(), crowd.values()
     if not nominal:
-        fit = posterior_predictive_check(model, data, {"person_fit": person_fit}, own, n_crowds=_CROWDS, seed=seed + 2)
-        found["person_fit"] = float(np.nanmin(fit.to_frame()["p_holm"]))
+        found["person_fit"] = float(np.nanmin(holm(check.p_values[of_fit])))
         if isinstance(world.scale, Ordinal):
             of_crowd, of_people = (_spammer_scores(each, world.scale) for each in (crowd.to_frame(), data.answers))
             found["spammer_score"] = float(mannwhitneyu(of_people, of_crowd, alternative="less").pvalue)
