@@ -25,6 +25,7 @@ from .config import CrowdConfig
 from .data import CrowdData
 from .errors import ModelError
 from .inference.processes import place
+from .outside import DAMAGE, json_of
 from .references import References
 from .tables import write_whole
 
@@ -87,13 +88,20 @@ class Checkpoint:
 
         try:
             with safe_open(self.path, framework="pt") as file:
-                saved = {name: json.loads(text) for name, text in file.metadata().items()}
+                saved = {name: json_of(text) for name, text in file.metadata().items()}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-            return saved["numbers"], saved["made_from"], tensors
-        except (OSError, SafetensorError, KeyError, AttributeError, json.JSONDecodeError) as error:
+            numbers, made_from = saved["numbers"], saved["made_from"]
+            len(numbers["history"]["loss"])
+            if not all(isinstance(value, str) for value in made_from.values()):
+                raise ValueError("what it was made from is no text")
+        except (*DAMAGE, SafetensorError) as error:
             raise ModelError(
                 f"checkpoint {str(self.path)!r} cannot be read: {error}. Delete it to start anew."
             ) from error
+        nan = [name for name, value in tensors.items() if value.is_floating_point() and value.isnan().any()]
+        if nan:
+            raise ModelError(f"checkpoint {str(self.path)!r}: {nan[0]!r} holds NaN. Delete it to start anew.")
+        return numbers, made_from, tensors
 
     def offer(self, take: Callable[[], Snapshot]) -> None:
         """Write a snapshot when it is time, or when a signal asked the fit to stop: then raise KeyboardInterrupt."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFra
     return _with_names(frame, aliases)
 
 
-def _with_names(frame: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+def _with_names(frame: pd.DataFrame, names: Mapping[Any, str]) -> pd.DataFrame:
     """Columns renamed; pandas takes .3 ms to rename none."""
     return frame.rename(columns=names) if names else frame
 

@@ -22,6 +22,9 @@ SKIPPED = ("training_args.bin", "optimizer.bin")
 DIGITS = 12
 # Longest wait for the hub's first word.
 HUB_SECONDS = 10.0
+# Code that lies beside the weights stays there, and of a pickle nothing but tensors is read.
+NO_CODE = {"trust_remote_code": False}
+ONLY_WEIGHTS = NO_CODE | {"weights_only": True}
 
 
 def packaged(module: str, within: str, distribution: str) -> Path | None:

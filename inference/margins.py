@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import pyro
 import torch
@@ -203,7 +204,7 @@ def fit_margins(
 
 def _moving(model: JointModel) -> dict[Tensor, Tensor]:
     """The encoder's parameters, each with a mask that is 1 where the columns of shift and cut points move."""
-    encoder = model.encoder
+    encoder: Any = model.encoder
     n_hidden, n_shift, n_loadings, _ = encoder.widths
     columns = encoder.affine.bias.new_zeros(sum(encoder.widths))
     columns[n_hidden : n_hidden + n_shift] = 1.0

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..models.errors import ModelError
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -68,15 +70,34 @@ def take(
 
 
 def put_back(saved: Snapshot, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> None:
-    """Set modules, an optimiser and torch's random state to those of a snapshot."""
-    for part, module in modules.items():
-        module.load_state_dict(saved.under(part))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in saved.under("adam").items():
-        place, moment = name.split(".")
-        moments.setdefault(int(place), {})[moment] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(saved.tensors["random.cpu"])
+    """Set modules, an optimiser and torch's random state to those of a snapshot.
+
+    Raises
+    ------
+    ModelError
+        When the snapshot is of other modules.
+    """
+    try:
+        for part, module in modules.items():
+            module.load_state_dict(saved.under(part))
+        optimizer.load_state_dict(
+            {"state": _moments(saved, optimizer), "param_groups": optimizer.state_dict()["param_groups"]}
+        )
+        torch.set_rng_state(saved.tensors["random.cpu"])
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"snapshot does not fit the model ({error}); delete its file to start anew.") from error
     if "random.cuda" in saved.tensors:
         device = next(parameter.device for module in modules.values() for parameter in module.parameters())
         torch.cuda.set_rng_state(saved.tensors["random.cuda"], device)
+
+
+def _moments(saved: Snapshot, optimizer: Optimizer) -> dict[int, dict[str, Tensor]]:
+    """Adam's moments by parameter, which load_state_dict takes in whatever shape they are."""
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in saved.under("adam").items():
+        place, moment = name.split(".")
+        if value.ndim and value.shape != parameters[int(place)].shape:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}")
+        moments.setdefault(int(place), {})[moment] = value
+    return moments

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ..outside import refused
 from .backbone import FloatArray, Query, Scorer
 from .cache_file import Asker, CacheFile, Mode
 
@@ -81,6 +82,14 @@ class CachedScorer:
         line = f"cache {self.file.path}: {self.hits:,} of {n:,} prompts found, {self.misses:,} asked"
         return f"{line}; {self.damaged:,} damaged entries asked anew." if self.damaged else f"{line}."
 
+    def _unpacked(self, raw: bytes, unpack: Callable[[bytes], T], query: Query) -> T:
+        """An answer of the file; raises `DataError` when it is none."""
+        with refused(f"cache {self.file.path}: the entry of {query.name} is damaged", "delete the file"):
+            value = unpack(raw)
+            if _is_answer(value, query):
+                return value
+            raise ValueError("it is no answer")
+
     def _through(
         self,
         mode: Mode,
@@ -102,7 +111,10 @@ class CachedScorer:
         if found:
             here = [(place, key) for key in found for place in wanted[key]]
             self.hits += len(here)
-            yield [place for place, _ in here], [unpack(found[key]) for _, key in here]
+            yield (
+                [place for place, _ in here],
+                [self._unpacked(found[key], unpack, queries[place]) for place, key in here],
+            )
         settled = {row for row, key in enumerate(keys) if key in found or not wanted[key]}
         if len(settled) == len(keys):
             return
@@ -115,6 +127,13 @@ class CachedScorer:
                 self.misses += len(answers)
                 self.hits += len(same) - len(answers)
                 yield [place for place, _ in same], [value for _, value in same]
+
+
+def _is_answer(value: object, query: Query) -> bool:
+    """Whether what was unpacked is texts, or a log-probability an option: a stranger's checksum is right as well."""
+    if isinstance(value, np.ndarray):
+        return value.shape == (len(query.options),) and not np.isnan(value).any()
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def key_of(asker: Asker, how: str, query: Query) -> bytes:
@@ -140,4 +159,5 @@ def _pack_texts(value: list[str]) -> bytes:
 
 
 def _unpack_texts(raw: bytes) -> list[str]:
-    return [str(each) for each in json.loads(raw)]
+    found: list[str] = json.loads(raw)
+    return found

@@ -249,6 +249,10 @@ class CacheFile:
                 f"cache {str(self.path)!r} is of version {version}; this crowdpyro reads version {VERSION}: give "
                 "another path, or delete the file, and it is filled anew."
             )
+        laid_out = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
+        if sorted(laid_out) != sorted(_TABLES):
+            # A view or a trigger of somebody else would run its own SQL, without end if it likes.
+            raise DataError(f"cache {str(self.path)!r} has other tables than a cache; give another path.")
         # Of a log, NORMAL would leave the last batches to a power cut.
         connection.execute("PRAGMA synchronous = FULL")
 

@@ -22,6 +22,8 @@ from ..models.errors import DataError, ModelError
 TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60.0
 _SHOWN = 300
+# A thousand tokens with log-probabilities take a hundred kilobytes.
+_LONGEST_ANSWER = 1 << 26
 
 
 class Endpoint:
@@ -57,10 +59,10 @@ class Endpoint:
         backoff: float = 0.5,
     ) -> None:
         parts = urlsplit(url)
+        if parts.username or parts.password or "@" in parts.netloc or parts.query:
+            raise ModelError(f"url of {parts.hostname!r} holds a password; put the key into {api_key_variable}.")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ModelError(f"url={url!r}: give http:// or https:// and a host, such as http://localhost:8000/v1.")
-        if parts.username or parts.password:
-            raise ModelError(f"url of {parts.hostname!r} holds a password; put the key into {api_key_variable}.")
         for name, number, least in (("timeout", timeout, 1e-3), ("retries", retries, 0), ("backoff", backoff, 0)):
             if not number >= least:
                 raise ModelError(f"{name}={number}: give at least {least:g}.")
@@ -89,10 +91,11 @@ class Endpoint:
                 raise
             except urllib.error.HTTPError as error:
                 with error:
-                    said = self._hidden(error.read().decode("utf-8", "replace"))
+                    said = self._hidden(error.read(_LONGEST_ANSWER).decode("utf-8", "replace"))
                 if error.code not in TRANSIENT:
                     self._refused(path, error.code, said)
-                reason, wait = f"it says {error.code} {error.reason}: {said[:_SHOWN]}", _retry_after(error.headers)
+                why = self._hidden(str(error.reason))
+                reason, wait = f"it says {error.code} {why}: {said[:_SHOWN]}", _retry_after(error.headers)
             except (OSError, HTTPException) as error:
                 reason, wait = self._hidden(str(getattr(error, "reason", error)) or type(error).__name__), 0.0
             except ValueError:
@@ -109,7 +112,13 @@ class Endpoint:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data, headers)  # noqa: S310 - the scheme was checked
         with self._opener.open(request, timeout=self.timeout) as answer:
-            given = json.loads(answer.read())
+            content = answer.read(_LONGEST_ANSWER + 1)
+        if len(content) > _LONGEST_ANSWER:
+            raise ModelError(f"server {self.url} answers with more than {_LONGEST_ANSWER:,} bytes; ask another.")
+        try:
+            given = json.loads(content)
+        except RecursionError as error:
+            raise ValueError("nests too deep") from error
         if not isinstance(given, dict):
             raise ValueError("no JSON object")
         return given

@@ -19,6 +19,7 @@ from ..config import CrowdConfig
 from ..errors import DataError, ModelError
 from ..inference.training import FitConfig
 from ..models.ballot import EMPTY, SEPARATOR
+from ..outside import DAMAGE
 from ..reference_gaps import Policy
 from ..survey import PSU, STRATUM, WEIGHT
 from ..tables import read_table, shown, write_whole
@@ -130,11 +131,10 @@ class RunOptions:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Options of a YAML file; relative paths in it start at its folder."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        given = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        given = _loaded(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"file {str(path)!r} does not exist; check the path.") from error
     except MarkedYAMLError as error:
@@ -143,7 +143,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise DataError(
             f"file {str(path)!r} cannot be read as YAML: {where}{error.problem}; write one `option: value` a line."
         ) from error
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (*DAMAGE, YAMLError) as error:
         raise DataError(
             f"file {str(path)!r} cannot be read as YAML: {error}; write one `option: value` a line, as UTF-8 text."
         ) from error
@@ -158,9 +158,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return given
 
 
+def _loaded(text: str) -> Any:
+    """What a YAML text says; raises `ValueError` for an alias, of which a few lines can stand for terabytes."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import AliasEvent
+
+    if "*" in text and any(isinstance(event, AliasEvent) for event in YAML(typ="safe", pure=True).parse(text)):
+        raise ValueError("it has an alias (*name); write the value itself")
+    return YAML(typ="safe", pure=True).load(text)
+
+
 def assigned(pairs: Iterable[str]) -> dict[str, Any]:
     """Options of the form `n_eps=3` or `training.lr=0.005`, as the YAML file would hold them."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     model: dict[str, Any] = {}
@@ -170,8 +179,8 @@ def assigned(pairs: Iterable[str]) -> dict[str, Any]:
         if not (name and equals and text):
             raise DataError(f"--set {pair!r}: write NAME=VALUE, such as n_eps=3 or training.lr=0.005.")
         try:
-            value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
+            value = _loaded(text)
+        except (*DAMAGE, YAMLError) as error:
             raise DataError(f"--set {pair!r}: {text!r} is no value ({error}).") from error
         if name.startswith("training."):
             training[name.removeprefix("training.")] = value
