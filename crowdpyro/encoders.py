@@ -20,7 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .models.errors import DataError, ModelError
-from .pretrained import hub_options, quiet_loading, torch_threads, why_not
+from .pretrained import (
+    NO_CODE,
+    ONLY_WEIGHTS,
+    UNREADABLE,
+    hub_options,
+    quiet_loading,
+    refuse_kernels,
+    torch_threads,
+    why_not,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +69,12 @@ class SentenceEncoder:
             with quiet_loading():
                 if not folder.is_dir():
                     where = hub_options(source, revision)
-                self._tokenizer: Any = AutoTokenizer.from_pretrained(source, **where)
-                self._network: Any = AutoModel.from_pretrained(source, **where)
-        except (OSError, ValueError) as error:
+                refuse_kernels(source, where)
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(source, **where, **NO_CODE)
+                self._network: Any = AutoModel.from_pretrained(source, **where, **ONLY_WEIGHTS)
+        except ModelError:
+            raise
+        except UNREADABLE as error:
             raise ModelError(
                 f"encoder={source!r} cannot be loaded ({why_not(error, where)}). Give 'auto', 'minilm', 'tfidf', a "
                 "folder with config.json, tokenizer and weights, or the id of a model on the hub."
@@ -180,6 +192,11 @@ class TfidfEncoder:
         new._words = tuple(json.loads(state["words"]))
         new._weights = np.asarray(state["weights"], dtype=np.float64)
         new._directions = np.asarray(state["directions"], dtype=np.float64)
+        n_words = len(new._words)
+        if new._weights.shape != (n_words,) or new._directions.ndim != 2 or new._directions.shape[1] != n_words:
+            raise ModelError(f"encoder='tfidf': {n_words} words were saved, and arrays of another number.")
+        if len({word for word in new._words if isinstance(word, str)}) != n_words:
+            raise ModelError("encoder='tfidf': a saved word repeats, or is no text.")
         return new
 
     @staticmethod

@@ -14,14 +14,21 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import metadata, util
 from pathlib import Path
+from pickle import PickleError
 
 from .models.errors import ModelError
+from .outside import DAMAGE
 
 DECISIVE = (".safetensors", ".bin", ".gguf", ".model", "config.json", "tokenizer.json", "vocab.txt")
 SKIPPED = ("training_args.bin", "optimizer.bin")
 DIGITS = 12
 # Longest wait for the hub's first word.
 HUB_SECONDS = 10.0
+# Code that lies beside the weights stays there, and of a pickle nothing but tensors is read.
+NO_CODE = {"trust_remote_code": False}
+ONLY_WEIGHTS = {"trust_remote_code": False, "weights_only": True}
+# What loading a model of a stranger may raise.
+UNREADABLE = (*DAMAGE, ImportError, PickleError)
 # Code that lies beside the weights stays there, and of a pickle nothing but tensors is read.
 NO_CODE = {"trust_remote_code": False}
 ONLY_WEIGHTS = NO_CODE | {"weights_only": True}
@@ -91,6 +98,24 @@ def hub_options(model: str, revision: str | None) -> dict[str, str | bool]:
     except Exception:  # The hub's HTTP library, and with it the errors, changes with its version.
         return options | {"local_files_only": True}
     return options
+
+
+def refuse_kernels(source: str, where: Mapping[str, str | bool]) -> None:
+    """Raise `ModelError` for a configuration that would have compiled code fetched from the hub.
+
+    transformers reads `attn_implementation: "OWNER/KERNEL"` off `config.json`, and takes it for trusted.
+    """
+    from transformers import AutoConfig
+
+    if "gguf_file" in where:
+        return
+    config = AutoConfig.from_pretrained(source, **where, **NO_CODE)
+    parts = [config, *(getattr(config, name, None) for name in getattr(config, "sub_configs", ()))]
+    for part in parts:
+        for name in ("attn_implementation", "experts_implementation"):
+            asked = str(getattr(part, f"_{name}", None))
+            if "/" in asked:
+                raise ModelError(f"config.json of {source!r} asks for code of the hub, {name}={asked}; take that out.")
 
 
 def why_not(error: Exception, where: Mapping[str, str | bool]) -> str:

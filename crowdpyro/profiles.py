@@ -247,4 +247,10 @@ class ProfileEncoder:
     def from_dict(cls, saved: dict[str, Any]) -> ProfileEncoder:
         """The inverse of `to_dict`."""
         numeric = {name: (float(mean), float(spread)) for name, (mean, spread) in saved["numeric"].items()}
-        return cls(numeric, saved["nominal"], saved["norm"])
+        nominal = {
+            str(name): {str(level): float(share) for level, share in shares.items()}
+            for name, shares in saved["nominal"].items()
+        }
+        if not float(saved["norm"]) > 0 or any(not spread > 0 for _, spread in numeric.values()):
+            raise DataError("the saved encoder of profiles has a norm or spread that is not positive.")
+        return cls(numeric, nominal, float(saved["norm"]))

@@ -154,6 +154,8 @@ class TextComponents:
         new = cls(encoder, int(state["n_components"]))
         new._mean = np.asarray(state["mean"], dtype=np.float64)
         new._projection = np.asarray(state["projection"], dtype=np.float64)
+        if new._projection.ndim != 2 or new._mean.shape != new._projection.shape[:1]:
+            raise ModelError(f"text components of shape {new._projection.shape} about a mean of {new._mean.shape}.")
         return new
 
     def _fitted(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

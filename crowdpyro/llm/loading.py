@@ -1,6 +1,6 @@
 """Loading a causal language model of transformers: the embedded one, a folder, a .gguf file, or a model of the hub.
 
-Weights alone decide what is loaded: code that comes with a model is never run. The revision is that which was resolved
+Weights alone decide what is loaded: code that comes with a model is never run, nor fetched by its name. The revision is that which was resolved
 (the hub's commit, or a hash of the files), so that a reference names the very weights.
 """
 
@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import ModelError
-from ..pretrained import file_revision, hub_options, packaged, quiet_loading, why_not
+from ..pretrained import (
+    NO_CODE,
+    ONLY_WEIGHTS,
+    UNREADABLE,
+    file_revision,
+    hub_options,
+    packaged,
+    quiet_loading,
+    refuse_kernels,
+    why_not,
+)
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -77,9 +87,12 @@ def _read(
         with quiet_loading():
             if not path.exists():
                 where = hub_options(model, revision)
-            tokenizer = AutoTokenizer.from_pretrained(source, **where)
-            network = AutoModelForCausalLM.from_pretrained(source, **where, **how)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+            refuse_kernels(source, where)
+            tokenizer = AutoTokenizer.from_pretrained(source, **where, **NO_CODE)
+            network = AutoModelForCausalLM.from_pretrained(source, **where, **how, **ONLY_WEIGHTS)
+    except ModelError:
+        raise
+    except UNREADABLE as error:
         raise ModelError(
             f"model={model!r} cannot be loaded ({why_not(error, where)}). Give 'embedded', a folder with config.json, "
             "tokenizer and weights, a .gguf file, or the id of a model on the hub."

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+# Of an LLM behind a server: its key, and the address that the key is for.
+KEY, KEY_URL = "CROWDPYRO_API_KEY", "CROWDPYRO_API_URL"
 OPTIONS, CHECKPOINT, CACHE = "run.yaml", "fit.checkpoint", "references.cache.sqlite"
 
 
@@ -333,4 +337,18 @@ def new_references(
             f"problem {shown(new[0])} ({len(new)} such) is new and the run's references came from a file; "
             "give --references with the same LLM's answers to the new problems."
         )
+    if served(options.llm):
+        _refuse_key(options.llm)
+    if options.cache is not None and not options.cache.is_file():
+        # A run of somebody else makes no file where its run.yaml says.
+        options = replace(options, cache=None)
     return read_references(options, problems, model.scale, run, say)
+
+
+def _refuse_key(url: str) -> None:
+    """Raise `ModelError` when a server that a run's folder names would be sent a key, unless it is the key's own."""
+    if os.environ.get(KEY) and os.environ.get(KEY_URL, "").rstrip("/") != url.rstrip("/"):
+        raise ModelError(
+            f"the run's folder names the server {url}, which would be sent the key in {KEY}: set {KEY_URL} to this "
+            f"address if the key is for it, unset {KEY}, or give --references."
+        )

@@ -59,7 +59,8 @@ def test_a_quantisation_is_passed_on(tiny_folder: Path, monkeypatch: pytest.Monk
     with pytest.raises(ModelError, match="library of this quantisation is not installed"):
         FrozenLLM(tiny_folder, quantization_config=asked)
     assert seen["quantization_config"] is asked
-    assert "trust_remote_code" not in seen
+    assert seen["trust_remote_code"] is False
+    assert seen["weights_only"] is True
 
 
 def test_each_quantisation_has_settings_of_its_own() -> None:
