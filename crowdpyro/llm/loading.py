@@ -1,6 +1,7 @@
 """Loading a causal language model of transformers: the embedded one, a folder, a .gguf file, or a model of the hub.
 
-Weights alone decide what is loaded: code that comes with a model is never run, nor fetched by its name. The revision is that which was resolved
+Weights alone decide what is loaded: code that comes with a model is never run, nor fetched by its name. The revision
+is that which was resolved
 (the hub's commit, or a hash of the files), so that a reference names the very weights.
 """
 
