@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -347,7 +350,9 @@ class Crowd:
         def write(file: Path) -> None:
             # Packed in memory first: HDF5 that meets a full disk prints tracebacks and kills the process. The packed
             # bytes are fewer than the answers: 5 MB for 200,000 people x 25 ratings.
-            file.write_bytes(self.dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
+            with _without_cluster():
+                content = self.dataset.to_netcdf(engine="h5netcdf", encoding=encoding)
+            file.write_bytes(content)
 
         return write_whole(path, write)
 
@@ -383,6 +388,21 @@ class Crowd:
             return cls(xr.load_dataset(path, engine="h5netcdf"))
         except (OSError, KeyError) as error:
             raise DataError(f"file {str(path)!r} is no crowd: {error}") from error
+
+
+@contextmanager
+def _without_cluster() -> Iterator[None]:
+    """Inside, xarray takes its locks from this process.
+
+    From a Dask client that is about, it would ask for a lock on bytes in memory, which no scheduler knows.
+    """
+    if "dask" not in sys.modules:
+        yield
+        return
+    import dask
+
+    with dask.config.set(scheduler="threads"):
+        yield
 
 
 def check_suffix(path: str | Path) -> None:

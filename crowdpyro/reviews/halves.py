@@ -18,7 +18,19 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def writing_half(table: ProductReviews, seed: int = 0) -> BoolArray:
-    """Which reviews are of the half that writes, shape `(n_reviews,)`: of n reviewers floor(n / 2)."""
+    """Which reviews are of the half that writes: of a product's n reviewers floor(n / 2).
+
+    Parameters
+    ----------
+    table
+        Reviews of products.
+    seed
+        Of the split; a reviewer's half of a product depends on nothing else, so that more reviews move few of them.
+
+    Returns
+    -------
+    boolean array, shape (n_reviews,)
+    """
     reviews = table.reviews
     digests = [
         blake2b(f"{seed}\0{product}\0{person}".encode(), digest_size=8).hexdigest()

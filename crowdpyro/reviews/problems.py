@@ -120,7 +120,20 @@ def halved(table: ProductReviews, seed: int = 0) -> ReviewProblems:
 
 
 def titled(table: ProductReviews, seed: int = 0) -> ReviewProblems:
-    """Products told by title and description; halves decide only in whose words people are known."""
+    """Products told by title and description; halves decide only in whose words people are known.
+
+    Parameters
+    ----------
+    table
+        Reviews of products that all have a title.
+    seed
+        Of the halves, as in `halved`.
+
+    Raises
+    ------
+    DataError
+        When a product has no title, naming it.
+    """
     nameless = table.products["title"] == ""
     if nameless.any():
         raise DataError(

@@ -38,6 +38,8 @@ class Election:
     votes
         Index `voter_id`, column `vote` (ids joined by commas, in order of preference where that counts), `points` of
         cumulative votes likewise, and any others as text.
+    source
+        What messages call it.
     """
 
     meta: dict[str, str]
@@ -171,6 +173,11 @@ def election_of(
 def read_pb(path: str | Path) -> Election:
     """Read a `.pb` file.
 
+    Parameters
+    ----------
+    path
+        Of the file, UTF-8.
+
     Raises
     ------
     DataError
@@ -241,7 +248,15 @@ def format_pb(election: Election) -> str:
 
 
 def write_pb(election: Election, path: str | Path) -> Path:
-    """Write a `.pb` file, whole or not at all."""
+    """Write a `.pb` file, whole or not at all.
+
+    Parameters
+    ----------
+    election
+        What it shall hold.
+    path
+        Where, with the suffix `.pb`.
+    """
     if not str(path).lower().endswith(".pb"):
         raise DataError(f"file {str(path)!r}: the suffix must be .pb.")
     text = format_pb(election)

@@ -77,7 +77,13 @@ def funded(
 
 
 def outcome_overlap(a: Collection[str], b: Collection[str]) -> float:
-    """|A n B| / |A u B| of two sets of funded projects; 1 where nothing is funded in either."""
+    """|A n B| / |A u B| of two sets of funded projects; 1 where nothing is funded in either.
+
+    Parameters
+    ----------
+    a, b
+        Ids of projects.
+    """
     either = set(a) | set(b)
     return len(set(a) & set(b)) / len(either) if either else 1.0
 

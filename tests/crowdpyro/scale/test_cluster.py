@@ -45,6 +45,12 @@ def test_a_lost_worker_leaves_no_trace(model, client, digest, tmp_path):
     np.testing.assert_array_equal(crowd.counts(), alone.counts())
 
 
+@pytest.mark.usefixtures("client")
+def test_a_crowd_becomes_a_file_while_a_client_is_about(model, tmp_path):
+    crowd = model.generate(20, range(3), seed=0)
+    assert Crowd.open(crowd.to_netcdf(tmp_path / "crowd.nc")).dataset.identical(crowd.dataset)
+
+
 class Failing:
     """Fails at one part, in a worker."""
 
