@@ -63,7 +63,7 @@ def generate(folder: Path, path: Path, n_people: int, workers: int = 0) -> None:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster,
         Client(cluster) as client,
     ):
         # The workers' imports and first block are not the crowd's.

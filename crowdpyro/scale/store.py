@@ -166,6 +166,8 @@ def _lay_out(draft: Path, plan: Plan) -> None:
         n_draws=how.n_draws,
         llm=", ".join(plan.sources),
         tile="x".join(map(str, grid.tile)),
+        # A folder's files have no order of their own.
+        traits=json.dumps([str(name) for name in plan.people(slice(0, 1)).frame.columns]),
         made_from=json.dumps(plan.made_from),
     )
     group = zarr.open_group(str(draft), mode="w-", attributes=attrs)

@@ -8,6 +8,7 @@ of problems, however many people there are. What needs every answer at once says
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -296,17 +297,19 @@ def _lazy(path: Path) -> xr.Dataset:
     needed("dask.array")
     raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False)
     coords: dict[str, Any] = {}
-    for name, found in raw.items():
+    places = {f"profile_{name}": place for place, name in enumerate(json.loads(raw.attrs["traits"]))}
+    for name in sorted(map(str, raw), key=lambda each: (places.get(each, -1), each)):
+        found = raw[name]
         if name == RESPONSE:
             continue
         if LEVELS in found.attrs:
             levels = np.asarray(found.attrs[LEVELS], dtype=str)
-            coords[str(name)] = (found.dims, found.data.map_blocks(_decoded, levels, dtype=levels.dtype))
+            coords[name] = (found.dims, found.data.map_blocks(_decoded, levels, dtype=levels.dtype))
         elif found.dtype.kind == "T":
-            coords[str(name)] = (found.dims, found.to_numpy().astype(object).astype(str))
+            coords[name] = (found.dims, found.to_numpy().astype(object).astype(str))
         else:
-            coords[str(name)] = found.drop_attrs()
-    attrs = {name: value for name, value in raw.attrs.items() if name not in ("made_from", "tile")}
+            coords[name] = found.drop_attrs()
+    attrs = {name: value for name, value in raw.attrs.items() if name not in ("made_from", "tile", "traits")}
     return xr.Dataset({RESPONSE: raw[RESPONSE].drop_attrs()}, coords, attrs)
 
 
