@@ -23,6 +23,7 @@ from .inference.checks import correlations
 from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict, scale_to_dict
+from .outside import refused
 from .survey import WEIGHT, checked_weights
 from .tables import write_whole
 
@@ -384,10 +385,12 @@ class Crowd:
             return StoredCrowd(path, memory=memory, client=client)
         if not Path(path).is_file():
             raise DataError(f"file {str(path)!r} does not exist; check the path.")
-        try:
-            return cls(xr.load_dataset(path, engine="h5netcdf"))
-        except (OSError, KeyError) as error:
-            raise DataError(f"file {str(path)!r} is no crowd: {error}") from error
+        from .crowd_file import read_dataset, refuse_strange
+
+        with refused(f"file {str(path)!r} is no crowd", "give a file that to_netcdf wrote"):
+            crowd = cls(read_dataset(Path(path)))
+            refuse_strange(crowd.dataset, crowd.scale)
+            return crowd
 
 
 @contextmanager

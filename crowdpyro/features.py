@@ -120,6 +120,11 @@ class ProblemFeatures:
             raise DataError(f"references are on {references.scale}, the model on {self.scale}; put them on one scale.")
         return references.select(problems.index).fill("error")
 
+    @property
+    def n_columns(self) -> int:
+        """Columns of the covariates."""
+        return len(self.centre) + (0 if self.text is None else self.text.n_components_)
+
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """JSON-ready settings and arrays."""
         arrays = {"centre": self.centre, "fallback": self.fallback}

@@ -13,20 +13,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .config import CrowdConfig
+from .errors import ModelError
 from .features import ProblemFeatures
 from .inference.history import FitHistory
 from .inference.training import FitConfig
-from .models.scales import scale_from_dict, scale_to_dict
+from .models.ballot import Ballot
+from .models.scales import Categorical, scale_from_dict, scale_to_dict
 from .parts import OWN, Parts
 from .profiles import ProfileEncoder
 from .stored import StoredForm
+from .survey import checked_weights
+from .tables import shown
 
 if TYPE_CHECKING:
     from .estimator import CrowdLLM
+    from .fitted import Fitted
     from .llm.backbone import Backbone
 
 # 2: the parts that a model was built of, ballots, and the spread's dependence on profiles.
-_FORM = StoredForm("model", 2, "model", "fit")
+_FORM = StoredForm("model", 2, "model", "fit", gaps=("twins",))
 
 
 def save(estimator: CrowdLLM, folder: str | Path) -> Path:
@@ -91,7 +97,6 @@ def _rebuilt(
     """The estimator from what the two files hold."""
     import torch
 
-    from .config import CrowdConfig
     from .fitted import Fitted, build_model
 
     parts.check(saved["parts"])
@@ -104,6 +109,7 @@ def _rebuilt(
     encoder = ProfileEncoder.from_dict(saved["profile_encoder"])
     problems = _frame(saved["problems"])
     covariates = tensors["covariates"]
+    _refuse_sizes(config, tensors)
     model, guide = build_model(
         scale,
         config,
@@ -140,8 +146,45 @@ def _rebuilt(
         history=history,
         made_from=saved["made_from"],
     )
+    _refuse_misfits(estimator._fitted)
     estimator._fitted.to(device)
     return estimator
+
+
+def _refuse_sizes(config: CrowdConfig, tensors: dict[str, npt.NDArray[Any]]) -> None:
+    """Raise `ModelError` for layers that no array can fill, before memory is taken for them."""
+    widest = max([1000, *(size for array in tensors.values() for size in array.shape)])
+    for name in ("n_eps", "n_hidden", "n_omega", "n_mixture"):
+        if getattr(config, name) > widest:
+            raise ModelError(f"{name}={getattr(config, name)}: no array of the saved model is so wide.")
+
+
+def _refuse_misfits(fitted: Fitted) -> None:
+    """Raise when parts of a saved model do not belong to one fit, which would only be met much later."""
+    profiles, problems, scale = fitted.profiles, fitted.problems, fitted.scale
+    for name, index in (("participant", profiles.index), ("problem", problems.index)):
+        if index.has_duplicates or index.hasnans:
+            raise ModelError(f"ids of the saved {name}s repeat, or one is empty.")
+    strange = [each for each in (*problems["text"], *fitted.features.sources) if not isinstance(each, str)]
+    if strange:
+        raise ModelError(f"{shown(strange[0])} is no text of a problem, nor a source's name.")
+    if fitted.profile_encoder.transform(profiles).shape != (len(profiles), fitted.profile_encoder.n_columns):
+        raise ModelError("profiles of the saved model do not fit their encoder.")
+    wide = (scale.n_levels,) if isinstance(scale, Categorical | Ballot) else ()
+    shapes: dict[str, tuple[npt.NDArray[Any], tuple[int, ...]]] = {
+        "covariates": (fitted.covariates, (len(problems), fitted.features.n_columns)),
+        "reference": (fitted.reference, (len(problems), *wide)),
+        "fallback": (fitted.features.fallback, wide),
+    }
+    if fitted.twins is not None:
+        shapes["twins"] = (fitted.twins, (len(profiles), len(problems), *wide))
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape or array.dtype.kind != "f":
+            raise ModelError(f"array {name!r} is {array.dtype} of shape {array.shape}; expected floats of {shape}.")
+    if fitted.weights is not None:
+        checked_weights(fitted.weights, len(profiles))
+    if not isinstance(fitted.spread, float) or not 0 < fitted.spread < float("inf"):
+        raise ModelError(f"spread={shown(fitted.spread)} of the saved model is no positive number.")
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:

@@ -26,12 +26,9 @@ DIGITS = 12
 HUB_SECONDS = 10.0
 # Code that lies beside the weights stays there, and of a pickle nothing but tensors is read.
 NO_CODE = {"trust_remote_code": False}
-ONLY_WEIGHTS = {"trust_remote_code": False, "weights_only": True}
+ONLY_WEIGHTS = NO_CODE | {"weights_only": True}
 # What loading a model of a stranger may raise.
 UNREADABLE = (*DAMAGE, ImportError, PickleError)
-# Code that lies beside the weights stays there, and of a pickle nothing but tensors is read.
-NO_CODE = {"trust_remote_code": False}
-ONLY_WEIGHTS = NO_CODE | {"weights_only": True}
 
 
 def packaged(module: str, within: str, distribution: str) -> Path | None:

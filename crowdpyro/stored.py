@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import CrowdPyroError, ModelError
+from .errors import ModelError
+from .outside import json_of, refused
 from .tables import write_whole
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -38,12 +39,15 @@ class StoredForm:
         Is stored, as errors call it.
     again
         How one gets it anew: `fit`.
+    gaps
+        Arrays in which NaN stands for a gap; in any other it is damage.
     """
 
     name: str
     format: int
     what: str
     again: str
+    gaps: tuple[str, ...] = ()
 
     def write(self, folder: str | Path, described: Mapping[str, Any], arrays: Arrays) -> Path:
         """Write both files, and return the folder."""
@@ -76,16 +80,16 @@ class StoredForm:
 
         folder = Path(folder)
         try:
-            saved: Any = json.loads((folder / f"{self.name}.json").read_text(encoding="utf-8"))
+            saved = json_of((folder / f"{self.name}.json").read_text(encoding="utf-8"))
             content = (folder / f"{self.name}.safetensors").read_bytes()
             arrays = unpacked(content)
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ModelError(
                 f"folder {str(folder)!r} holds no readable {self.what}: {error}. Give a folder that save wrote."
             ) from error
-        found = saved.get("format") if isinstance(saved, dict) else None
+        found = saved.get("format")
         if found != self.format:
-            older = isinstance(found, int) and found < self.format
+            older = type(found) is int and found < self.format
             remedy = f"{self.again} it again with this version" if older else "load it with the version that wrote it"
             raise ModelError(
                 f"folder {str(folder)!r} has format {found!r}; this version reads {self.format}: {remedy}."
@@ -95,17 +99,17 @@ class StoredForm:
                 f"folder {str(folder)!r}: {self.name}.json and {self.name}.safetensors do not belong together; "
                 f"{self.again} or copy it again."
             )
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and np.isnan(array).any() and name not in self.gaps:
+                raise ModelError(
+                    f"folder {str(folder)!r}: array {name!r} of {self.name}.safetensors holds NaN; {self.again} it "
+                    "again, or get a whole copy."
+                )
         return saved, arrays
 
     @contextmanager
     def rebuilding(self, folder: str | Path) -> Iterator[None]:
         """Whatever what was read lacks or has of a wrong kind is a `ModelError`."""
-        try:
+        damaged = f"folder {str(folder)!r}: {self.name}.json is damaged"
+        with refused(damaged, f"{self.again} or copy it again", ModelError):
             yield
-        except CrowdPyroError:
-            raise
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"folder {str(folder)!r}: {self.name}.json is damaged ({type(error).__name__}: {error}); "
-                f"{self.again} or copy it again."
-            ) from error

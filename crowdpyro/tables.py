@@ -9,7 +9,6 @@ import io
 import os
 import re
 import secrets
-import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataError
+from .outside import DAMAGE, refuse_larger
 
 _TEXT = (".csv", ".csv.gz", ".tsv", ".txt")
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
@@ -79,15 +79,14 @@ def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
             "UTF-8."
         )
     try:
-        frame = pd.read_parquet(path) if suffix.endswith(".parquet") else _read_text(path, labels)
+        frame = _read_parquet(path) if suffix.endswith(".parquet") else _read_text(path, labels)
     except DataError:
         raise
     except UnicodeError as error:
         raise DataError(f"file {str(path)!r} is not UTF-8 text ({error}); save it as CSV UTF-8.") from error
     except pd.errors.ParserError as error:
         raise DataError(f"file {str(path)!r} cannot be read as a table: {_parser_said(str(error))}") from error
-    # ValueError holds pandas' other errors and pyarrow's; a cut-off .gz ends as EOFError.
-    except (ValueError, OSError, EOFError, csv.Error, zlib.error) as error:
+    except DAMAGE as error:
         why = str(error).strip().rstrip(".")
         raise DataError(
             f"file {str(path)!r} cannot be read as a table: {why}. Check that it is what its suffix says, or save it "
@@ -96,9 +95,30 @@ def read_table(path: str | Path, labels: Iterable[str] = ()) -> pd.DataFrame:
     return require_rows(frame.rename(columns=folded_names(frame.columns, _WORDS)), str(path))
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file, of which a column of one value takes a few bytes however long it is."""
+    from pyarrow.parquet import read_metadata
+
+    found = read_metadata(path)
+    refuse_larger(8 * found.num_rows * found.num_columns, f"table {str(path)!r}")
+    return pd.read_parquet(path)
+
+
+def _refuse_inflated(path: Path) -> None:
+    """Raise `DataError` for a packed text that is too long to be read; pandas takes some four bytes for one of it."""
+    n_bytes = 0
+    with gzip.open(path) as file:
+        while part := file.read(1 << 20):
+            n_bytes += len(part)
+            refuse_larger(4 * n_bytes, f"table {str(path)!r}")
+
+
 def _read_text(path: Path, labels: Iterable[str]) -> pd.DataFrame:
     """A text file of any common separator."""
-    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    opened: Any = open
+    if path.name.lower().endswith(".gz"):
+        opened = gzip.open
+        _refuse_inflated(path)
     with opened(path, "rb") as file:
         utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
     encoding = "utf-16" if utf16 else "utf-8-sig"

@@ -29,9 +29,11 @@ from ..checkpoint import show_changes
 from ..crowd import ABSENT, recorded, stored_kind
 from ..errors import DataError, ModelError
 from ..models.ballot import Ballot
+from ..outside import DAMAGE, json_of, refused
 from ..survey import WEIGHT
 from . import needed
 from .grid import Block, Grid
+from .metadata import refuse_blocks, refuse_foreign
 from .plan import Plan
 
 RESPONSE = "response"
@@ -70,7 +72,8 @@ class Store:
         if path.exists():
             attrs = attributes_of(path)
             before = attrs.get("made_from")
-            changed = show_changes(json.loads(before) if isinstance(before, str) else {}, plan.made_from)
+            with refused(f"store {str(path)!r} does not say what it was made from", "give another path"):
+                changed = show_changes(json_of(before) if isinstance(before, str) else {}, plan.made_from)
             if changed:
                 raise ModelError(
                     f"store {str(path)!r} belongs to another crowd: {'; '.join(changed)}. Put that back to go on, or "
@@ -98,6 +101,9 @@ class Store:
             return
         further = len(_chunks(self.path / RESPONSE)) - 2
         for row in os.scandir(folder):
+            # A link would have blocks written where it leads.
+            if not row.name.isdecimal() or row.is_symlink() or not row.is_dir():
+                raise DataError(f"store {str(self.path)!r}: {row.name!r} is no row of blocks; delete it.")
             for column in os.scandir(row.path):
                 file = Path(column.path, *["0"] * further)
                 # A power cut may leave a file that was renamed before it was written.
@@ -109,7 +115,7 @@ class Store:
         rows, columns = self.grid.span(block)
         answers = plan.answers(block)
         with _written(self.path):
-            group = needed("zarr").open_group(str(self.path), mode="r+")
+            group = needed("zarr").open_group(str(self.path), mode="r+", zarr_format=3)
             if block[1] == 0:
                 for name, values in _of_people(plan, rows).items():
                     group[name][rows] = values
@@ -125,30 +131,31 @@ class Store:
 def attributes_of(path: Path) -> dict[str, Any]:
     """Attributes of a store; raises `DataError` when it is none."""
     zarr = needed("zarr")
+    refuse_foreign(path)
     try:
-        group = zarr.open_group(str(path), mode="r")
+        group = zarr.open_group(str(path), mode="r", zarr_format=3)
         found = dict(group.attrs)
         if RESPONSE in group and "scale" in found:
             return found
-    except (OSError, ValueError, KeyError, TypeError, zarr.errors.BaseZarrError) as error:
+    except (*DAMAGE, zarr.errors.BaseZarrError) as error:
         raise DataError(f"path {str(path)!r} is no store of a crowd ({error}); give another.") from error
     raise DataError(f"path {str(path)!r} is no store of a crowd; give another.")
 
 
 def grid_of(path: Path, attrs: dict[str, Any]) -> Grid:
     """Tiles and blocks of a store."""
-    try:
+    with refused(f"store {str(path)!r} has no blocks of a crowd", "give another path"):
         sizes = [int(each) for each in attrs["tile"].split("x")]
         chunks = _chunks(path / RESPONSE)
-        shape = needed("zarr").open_array(str(path / RESPONSE), mode="r").shape
+        shape = needed("zarr").open_array(str(path / RESPONSE), mode="r", zarr_format=3).shape
         tiles = (max(1, chunks[0] // sizes[0]), max(1, chunks[1] // sizes[1]))
-        return Grid((shape[0], shape[1]), (sizes[0], sizes[1]), tiles)
-    except (KeyError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
-        raise DataError(f"store {str(path)!r} has no blocks of a crowd ({error}); give another path.") from error
+        grid = Grid((shape[0], shape[1]), (sizes[0], sizes[1]), tiles)
+        refuse_blocks(grid.n_blocks, path)
+        return grid
 
 
 def _chunks(array: Path) -> tuple[int, ...]:
-    chunks: tuple[int, ...] = needed("zarr").open_array(str(array), mode="r").chunks
+    chunks: tuple[int, ...] = needed("zarr").open_array(str(array), mode="r", zarr_format=3).chunks
     return chunks
 
 
@@ -170,7 +177,7 @@ def _lay_out(draft: Path, plan: Plan) -> None:
         traits=json.dumps([str(name) for name in plan.people(slice(0, 1)).frame.columns]),
         made_from=json.dumps(plan.made_from),
     )
-    group = zarr.open_group(str(draft), mode="w-", attributes=attrs)
+    group = zarr.open_group(str(draft), mode="w-", attributes=attrs, zarr_format=3)
     further = (scale.n_levels,) if isinstance(scale, Ballot) else ()
     if isinstance(scale, Ballot):
         _whole(group, "option", np.asarray(scale.options, dtype=object), "option")

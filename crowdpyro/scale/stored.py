@@ -27,6 +27,7 @@ from ..errors import DataError
 from ..inference.checks import correlation_of, pair_sums
 from ..models.ballot import Ballot
 from ..models.scales import Categorical, Continuous, Ordinal
+from ..outside import DAMAGE, refused
 from ..survey import WEIGHT
 from ..theory.moments import CrowdMoments, RunningMoments
 from . import needed
@@ -51,11 +52,11 @@ class _Reading:
 
     def __call__(self, part: tuple[slice, slice]) -> Any:
         zarr = needed("zarr")
-        group = zarr.open_group(str(self.path), mode="r")
+        group = zarr.open_group(str(self.path), mode="r", zarr_format=3)
         weights = group[WEIGHT][part[0]] if WEIGHT in group else None
         try:
             return self.summed(group[RESPONSE][part], weights)
-        except (ValueError, RuntimeError) as error:
+        except DAMAGE as error:
             raise DataError(
                 f"store {str(self.path)!r}: answers of people {part[0].start} to {part[0].stop - 1} are damaged "
                 f"({error}); delete that file and generate again, or copy the store again."
@@ -90,7 +91,8 @@ class StoredCrowd(Crowd):
                 f"store {str(self.path)!r} lacks {len(missing):,} of {len(self.grid.blocks):,} blocks; the call that "
                 "began it goes on with them."
             )
-        super().__init__(_lazy(self.path))
+        with refused(f"store {str(self.path)!r} is damaged", "generate it again, or copy it again"):
+            super().__init__(_lazy(self.path))
 
     # -- sums --------------------------------------------------------------------------------------------------
 
@@ -295,7 +297,7 @@ def _votes(ballots: npt.NDArray[Any], weights: FloatArray | None) -> FloatArray:
 def _lazy(path: Path) -> xr.Dataset:
     """The store as any crowd's dataset, on Dask."""
     needed("dask.array")
-    raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False)
+    raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False, decode_times=False, zarr_format=3)
     coords: dict[str, Any] = {}
     places = {f"profile_{name}": place for place, name in enumerate(json.loads(raw.attrs["traits"]))}
     for name in sorted(map(str, raw), key=lambda each: (places.get(each, -1), each)):

@@ -182,7 +182,7 @@ def test_another_folder_is_refused(learned, tmp_path):
         (text.replace('"format": 1', '"format": 0'), "learn it again with this version"),
         (text.replace('"columns"', '"colums"'), "is damaged .KeyError"),
         (text[:-9], "holds no readable"),
-        ("[]", "has format None"),
+        ("[]", "holds no readable profile generator: it is a list"),
     ):
         (tmp_path / "profiles.json").write_text(found)
         with pytest.raises(ModelError, match=told):

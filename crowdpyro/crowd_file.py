@@ -1,0 +1,129 @@
+"""A crowd's NetCDF file, read by h5py alone, after it was looked through.
+
+HDF5 can link to other files, keep its numbers in them, and declare terabytes of one number in a few bytes. A crowd's
+file does none of it. Where a byte of a heap of texts is wrong, HDF5 2.0 walks it for ever, so that heaps are walked
+before; what is over which dimension is known by its name, and the file's own lists of scales are left alone.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from .errors import DataError
+from .models.ballot import Ballot
+from .models.scales import Continuous, Scale
+from .outside import refuse_larger
+from .survey import WEIGHT, checked_weights
+
+# A byte of deflate, which crowds are packed by, is at most 1,032 of its content; names and attributes take the rest.
+_PACKED, _REST = 1032, 1 << 20
+# Of HDF5's superblock.
+_SHORTEST = 48
+DIMS = ("participant", "problem", "option")
+
+
+def read_dataset(path: Path) -> xr.Dataset:
+    """The dataset of a file; raises `DataError`, or what HDF5 does on damage."""
+    _refuse_heaps(path)
+    with h5py.File(path, "r") as file:
+        _refuse_foreign(file, path)
+        arrays = {str(name): _values(array) for name, array in file.items()}
+        attrs = {name: _alone(value) for name, value in file.attrs.items() if not name.startswith("_")}
+    over = {name: (_dims(name, values), values) for name, values in arrays.items()}
+    response = {name: over.pop(name) for name in ("response",) if name in over}
+    return xr.Dataset(response, over, attrs)
+
+
+def _values(array: Any) -> Any:
+    """An array as xarray writes it: texts as they are, truth values as bytes with a note."""
+    if h5py.check_string_dtype(array.dtype):
+        texts = array.asstr()[()]
+        # numpy gives each the width of the longest.
+        refuse_larger(4 * texts.size * max(map(len, texts.ravel()), default=0), f"array {array.name!r}")
+        return texts.astype(str)
+    values = array[()]
+    return values.astype(bool) if array.attrs.get("dtype") == "bool" else values
+
+
+def _alone(value: Any) -> Any:
+    """An attribute; netCDF knows no number that is not in an array."""
+    return value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
+
+
+def _refuse_heaps(path: Path) -> None:
+    """Raise `DataError` for a heap of texts whose objects do not lie one after the other within it.
+
+    A heap is GCOL, version, its size, and objects: number, references, size, content up to a multiple of 8 bytes.
+    Number 0 is the free rest.
+    """
+    wrong = DataError(f"file {str(path)!r} is no crowd, or damaged; give a file that to_netcdf wrote.")
+    if path.stat().st_size < _SHORTEST:
+        raise wrong
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        sizes = content[13:15] if content[8] < 2 else content[9:11]
+        if content[:8] != b"\x89HDF\r\n\x1a\n" or sizes != b"\x08\x08":
+            raise wrong
+        for found in re.finditer(rb"GCOL\x01\0\0\0", content):
+            start = found.start()
+            at, end = start + 16, start + int.from_bytes(content[start + 8 : start + 16], "little")
+            if not at <= end <= len(content):
+                raise wrong
+            while at + 16 <= end:
+                size = int.from_bytes(content[at + 8 : at + 16], "little")
+                rest = content[at : at + 2] == b"\0\0"
+                at += size if rest else 16 + -(-size // 8) * 8
+                if at > end or (rest and at < end):
+                    raise wrong
+
+
+def _dims(name: str, values: Any) -> tuple[str, ...]:
+    """Dimensions of an array of this name."""
+    if name == "response":
+        return DIMS[: values.ndim]
+    if name in DIMS:
+        return (name,)
+    if name == "text":
+        return ("problem",)
+    if name == WEIGHT or name.startswith("profile_"):
+        return ("participant",)
+    raise DataError(f"array {name!r} is none of a crowd's, which are response, ids, text, {WEIGHT} and profile_NAME.")
+
+
+def _refuse_foreign(file: Any, path: Path) -> None:
+    """Raise `DataError` for links out of the file, and for content that no file of this size holds."""
+    declared = 0
+    for name in file:
+        link = file.get(name, getlink=True)
+        array = file[name] if isinstance(link, h5py.HardLink) else None
+        if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
+            raise DataError(f"file {str(path)!r}: {name!r} is no array of its own; give a file that to_netcdf wrote.")
+        declared += int(array.size or 0) * array.dtype.itemsize
+    if declared > _PACKED * path.stat().st_size + _REST:
+        raise DataError(f"file {str(path)!r} declares {declared:,} bytes, which it cannot hold; copy it again.")
+    refuse_larger(declared, f"file {str(path)!r}")
+
+
+def refuse_strange(dataset: xr.Dataset, scale: Scale) -> None:
+    """Raise `DataError` for answers that the scale does not have, and weights that are none."""
+    response = dataset["response"].to_numpy()
+    if response.dtype.kind == "i" and not isinstance(scale, Continuous):
+        highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
+        wrong = (response < -1) | (response > highest)
+        if wrong.any():
+            raise DataError(f"response holds the code {response[wrong][0]}, which {scale} does not have.")
+    elif response.dtype.kind != "f":
+        raise DataError(f"response holds {response.dtype}; it is codes on a discrete scale, else floats.")
+    if isinstance(scale, Ballot) and response.shape[2:] != (scale.n_levels,):
+        raise DataError(f"response holds {response.shape[2]} options; the scale has {scale.n_levels}.")
+    for axis, size in zip(("participant", "problem"), response.shape, strict=False):
+        if dataset.get(axis, np.empty(0)).shape != (size,):
+            raise DataError(f"dataset lacks ids of {axis}s.")
+    if WEIGHT in dataset.coords:
+        checked_weights(dataset[WEIGHT].to_numpy(), len(response))
