@@ -6,8 +6,10 @@ every text in it is escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,7 @@ class Chapter:
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the report of a folder of results.
+    """Write the report of a folder of results, and each study's own tables as CSV into its folder `tables`.
 
     Parameters
     ----------
@@ -107,6 +109,9 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     for each in folders:
         store = ResultsStore(each)
         chapters.append(chapter(find(str(store.origin()["study"])), store))
+        for title, _, table in chapters[-1].tables:
+            name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+            write_whole(each / "tables" / f"{name}.csv", partial(table.to_csv, index=False))
     return write_whole(out or folder / "report.html", lambda file: file.write_text(render(chapters), encoding="utf-8"))
 
 

@@ -10,8 +10,8 @@ low = d - sqrt( (d - q_low)^2 + t^2 V_fit ),   V_fit = max( 0, s^2/S - (1 - h) m
 q_low a quantile of the draws, s^2 the variance of the S seeds' values, Var* that over draws, h the share that a seed
 holds out, t Student's quantile with S - 1 degrees of freedom. On simulated splits of 300 problems with ten or twenty
 seeds 95 % intervals cover .93 to .97, with three or five .91 to .98, whatever the fit's own effect; over problems alone
-.92 to .95 without such an effect and .59 to .86 where its sd is three tenths of a problem's. Drawing seeds as well as
-problems (Owen 2007) covers .95 to 1.00, intervals up to 1.6 times as wide.
+.91 to .95 without such an effect and .59 to .86 where its sd is three tenths of a problem's. Drawing seeds as well as
+problems (Owen 2007) covers .95 to 1.00, intervals up to 1.8 times as wide.
 
 Metrics without units, such as a correlation error, have a t interval over seeds whose variance is
 (1/S + h/(1 - h)) s^2 where seeds hold out a share h of the same data (Nadeau and Bengio 2003).

@@ -2,9 +2,9 @@
 
 log error(n, k) between the designs of a grid, linear in log n and log k
 
-n people who answer k questions each; the grid is one that was simulated (`crowdpyro study simulation` writes it as its
-power table) or measured. Which is why nothing outside of it is told: no extrapolation. The same table holds how twins
-correlate with people, from which `plan_from_moments` says how many people an interval takes.
+n people who answer k questions each; the grid is one that was simulated (`crowdpyro study simulation` writes it to
+`tables/power_table.csv` in its folder) or measured. Which is why nothing outside of it is told: no extrapolation. The
+same table holds how twins correlate with people, from which `plan_from_moments` says how many people an interval takes.
 """
 
 from __future__ import annotations

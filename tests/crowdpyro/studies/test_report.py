@@ -122,6 +122,17 @@ def test_a_studys_own_verdict_takes_the_place_of_the_rule(simulated, store):
     assert "The rule, on the first column" not in text
 
 
+def test_a_studys_own_tables_stand_beside_the_page(hostile, tmp_path, monkeypatch):
+    study, store = hostile
+    monkeypatch.setattr("crowdpyro.report.page.find", lambda name: study)
+    folder = shutil.copytree(store.folder, tmp_path / "study")
+    assert write_report(folder) == folder / "report.html"
+    wanted = study.tables(store.read())[0][2]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(folder / "tables" / "counts.csv"), wanted.reset_index(drop=True), check_dtype=False
+    )
+
+
 def test_strips_share_a_scale_and_mark_what_holds_zero():
     inside, across = Difference(0.1, 0.05, 0.15, 3, 10, 3), Difference(0.0, -0.1, 0.1, 3, 10, 1)
     far = Difference(5.0, 4.9, 5.1, 3, 10, 3)
