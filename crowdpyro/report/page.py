@@ -111,7 +111,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         chapters.append(chapter(find(str(store.origin()["study"])), store))
         for title, _, table in chapters[-1].tables:
             name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
-            write_whole(each / "tables" / f"{name}.csv", partial(table.to_csv, index=False))
+            write_whole(each / "tables" / f"{name}.csv", partial(table.to_csv, index=any(table.index.names)))
     return write_whole(out or folder / "report.html", lambda file: file.write_text(render(chapters), encoding="utf-8"))
 
 
