@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +17,7 @@ from .errors import DataError
 from .fitted import Fitted
 from .inference.generate import decisions, shares
 from .inference.program import everybody_meets_everything, run_crowd, tells_the_story
+from .long_frames import problem_table
 from .models.batch import Batch
 from .models.belief import ParticipantView
 from .models.encoder import ProblemView
@@ -27,6 +29,8 @@ from .twins import all_known, twins_of
 if TYPE_CHECKING:
     from .llm.backbone import Backbone
 
+logger = logging.getLogger(__name__)
+
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 
@@ -37,7 +41,7 @@ def frame_of(fitted: Fitted, problems: pd.DataFrame | Iterable[object] | None) -
     if isinstance(problems, pd.DataFrame):
         if "text" not in problems.columns:
             raise DataError("table 'problems' lacks column 'text'; add each problem's text.")
-        frame = problems
+        frame = problem_table(problems) if "problem" in problems.columns else problems
     else:
         ids = list(problems)
         unknown = [each for each in ids if each not in fitted.problems.index]
@@ -134,7 +138,24 @@ def covariates_of(
         if references is None and fitted.features.sources and backbone is not None:
             references = backbone.refer(asked, fitted.scale)
         covariates[fresh], reference[fresh] = fitted.features.transform(asked, references)
+        _warn_of_text_alone(fitted, len(asked))
     return covariates, reference
+
+
+def _warn_of_text_alone(fitted: Fitted, n_asked: int) -> None:
+    """Where components are as many as training problems they tell these apart, and nothing of other texts.
+
+    Of five statements out of 25, in two splits, W1 was .55 and .84 without text, and .55 to .58 and .91 to .97 with it.
+    """
+    text, n_trained = fitted.features.text, len(fitted.problems)
+    if text is not None and not fitted.features.sources and text.n_components >= n_trained - 1:
+        logger.warning(
+            "%d new problem(s): nothing but their text is known, and n_components=%d of %d training problems tell of no "
+            "other; expect no better than n_components=0, or give references.",
+            n_asked,
+            text.n_components,
+            n_trained,
+        )
 
 
 def batch_of(fitted: Fitted, backbone: Backbone | None, data: CrowdData, references: References | None) -> Batch:

@@ -49,7 +49,7 @@ class CrowdData:
     scale
         What an answer may be.
     problems
-        Index `problem` (unique ids), column `text`, any further covariates.
+        Index `problem` (unique ids), column `text`; further columns are for prompts (`{column}`), no model reads them.
     participants
         Index `participant` (unique ids), one column a trait, without gaps.
     problem_code, participant_code
@@ -92,7 +92,7 @@ class CrowdData:
             Columns `problem, participant, response` (or `task, worker, label`); an empty response is no answer. A
             ballot is one text, such as `A|C` (see `crowdpyro.models.ballot`).
         problems
-            Columns `problem, text` and any covariates.
+            Columns `problem, text`, and any others that a prompt may show.
         participants
             Column `participant` and one column a trait; None for people of whom nothing is known.
         scale

@@ -142,8 +142,8 @@ def load_qa_difficulty(folder: str | Path | None = None) -> CrowdData:
     Parameters
     ----------
     folder
-        Holds `popquorn/question_answering/raw_data.csv`, gzipped or not, with the columns `instance_id, user_id, text,
-        question, groundtruth, difficulty, gender, race, age, occupation, education`; `$CROWDPYRO_DATA` when None.
+        Holds `popquorn/question_answering/raw_data.csv`, gzipped or not, with the columns instance_id, user_id, text,
+        question, groundtruth, difficulty, gender, race, age, occupation and education; `$CROWDPYRO_DATA` when None.
 
     Raises
     ------

@@ -181,7 +181,8 @@ class CrowdLLM(WhatWasFitted):
         participants
             How many to draw from the training profiles, or a frame of profiles, one row each.
         problems
-            A frame indexed by problem with a column `text`, or ids of training problems; all of training when None.
+            A frame with a column `text` and `problem` as column or index, or ids of training problems; all of training
+            when None.
         references
             Of problems that are not of training; of those that are, what was learned from stands in for what is not
             given.

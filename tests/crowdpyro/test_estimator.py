@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,22 @@ def test_equal_seeds_equal_crowds_and_the_callers_random_state_is_untouched(fitt
     assert before[3] == torch.get_num_threads()
     assert crowd.dataset.identical(fitted.generate(50, seed=7).dataset)
     assert not crowd.dataset.identical(fitted.generate(50, seed=8).dataset)
+
+
+@pytest.mark.parametrize(("n_components", "warned"), [(32, True), (4, False), (0, False)])
+def test_new_problems_of_which_nothing_but_text_is_known_are_warned_of(n_components, warned, caplog):
+    model = quick(n_components=n_components).fit(people(SCALES["ordinal"]))
+    model.generate(5)
+    assert not caplog.records
+    model.generate(5, NEW)
+    said = f"1 new problem.* nothing but their text .*n_components={n_components} of {N_PROBLEMS} training problems"
+    assert bool(re.search(said, caplog.text)) == warned
+
+
+def test_ids_of_new_problems_are_a_column_or_the_index(fitted):
+    new = references(SCALES["ordinal"], ["new"])
+    crowd = fitted.generate(5, NEW.reset_index(), new, seed=3)
+    assert crowd.dataset.identical(fitted.generate(5, NEW, new, seed=3).dataset)
 
 
 def test_new_problems_need_text_and_references(fitted):
