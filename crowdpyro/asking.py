@@ -150,7 +150,7 @@ def _warn_of_text_alone(fitted: Fitted, n_asked: int) -> None:
     text, n_trained = fitted.features.text, len(fitted.problems)
     if text is not None and not fitted.features.sources and text.n_components >= n_trained - 1:
         logger.warning(
-            "%d new problem(s): nothing but their text is known, and n_components=%d of %d training problems tell of no "
+            "%d new problem(s): only their text is known, and n_components=%d of %d training problems tell of no "
             "other; expect no better than n_components=0, or give references.",
             n_asked,
             text.n_components,
