@@ -8,6 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+
+from crowdpyro.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "api").glob("*.md")])
@@ -82,6 +85,17 @@ def test_the_reference_lists_all_that_is_public_once():
         assert sorted(found[name]) == sorted(expected), name
     assert [f"{module}.{name}" for module, names in found.items() for name in set(names) if names.count(name) > 1] == []
     assert {f"crowdpyro.{each}" for each in modules} <= found.keys() | {"crowdpyro.aggregation"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_and_their_options_exist(path):
+    for line in re.findall(r"(?:^|`|-m )crowdpyro ([a-z][^`\n]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        words, command = line.partition("#")[0].split(), typer.main.get_command(app)
+        while words and words[0] in getattr(command, "commands", ()):
+            command = command.commands[words.pop(0)]
+        options = {each for option in command.params for each in (*option.opts, *option.secondary_opts)}
+        given = {word.partition("=")[0].rstrip(",.;)") for word in words if word.startswith("--")}
+        assert given <= options, line
 
 
 def test_the_page_of_own_files_runs(tmp_path, monkeypatch, capsys):
