@@ -50,11 +50,11 @@ def posterior_mode(model: AnnotationModel, labels: Labels, *, n_iter: int = 2000
     sites, votes = Unconstrained.of(model, labels), Votes(labels)
     start = sites.vector({name: prior.mean for name, prior in sites.priors.items()})
     if type(model).log_table is AnnotationModel.log_table:
-        # What the table says of workers when the votes are taken for the truth; then the truth is set free.
-        start = _climb(sites, _complete(model, labels, votes), start, n_iter, tol)[0]
-        density = _marginal(model, labels, votes)
+        complete, density = _complete(model, labels, votes), _marginal(model, labels, votes)
     else:
-        density = _by_label(model, labels)
+        complete, density = _complete_by_label(model, labels, votes), _by_label(model, labels)
+    # What the table says of workers when the votes are taken for the truth; then the truth is set free.
+    start = _climb(sites, complete, start, n_iter, tol)[0]
     best, history, converged = _climb(sites, density, start, n_iter, tol)
     with torch.no_grad():
         params = sites.params(best)
@@ -116,6 +116,20 @@ def _by_label(model: AnnotationModel, labels: Labels) -> Density:
 
     def density(params: Params) -> tuple[float, Tensor]:
         value = model.log_joint(params, labels)
+        return value.item(), value
+
+    return density
+
+
+def _complete_by_label(model: AnnotationModel, labels: Labels, votes: Votes) -> Density:
+    """That of `_complete`, where labels depend on more than worker and truth."""
+    truth = torch.as_tensor(votes.shares())
+    weight, n_items = truth[labels.item].mT, truth.sum(dim=0)
+
+    def density(params: Params) -> tuple[float, Tensor]:
+        shares, answers = model.log_prevalence(params, labels), model.log_label(params, labels)
+        labelled = torch.where(weight > 0, weight * answers, 0.0).sum()
+        value = model.log_prior(params, labels) + labelled + torch.where(n_items > 0, n_items * shares, 0.0).sum()
         return value.item(), value
 
     return density

@@ -12,6 +12,7 @@ import torch
 
 from crowdpyro.errors import ModelError
 from crowdpyro.inference.annotation.glad_map import Joint, fit_glad
+from crowdpyro.inference.annotation.mode import posterior_mode
 from crowdpyro.models.annotation import Glad, Labels
 
 N_ITEMS, N_WORKERS, N_CLASSES = 60, 9, 3
@@ -81,6 +82,41 @@ def test_the_penalised_objective_is_no_worse_than_crowd_kits():
     }
     ours = fit_glad(Glad(), labels)
     assert ours.log_likelihood[-1] >= Glad().log_joint(theirs, labels).item()
+
+
+def alike(seed: int) -> Labels:
+    """Twenty workers who all answer 300 items from the item's own distribution of five levels."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet([2.5, 1.0, 0.75, 0.5, 0.25], 300)
+    label = (rng.random((20, 300, 1)) > shares.cumsum(axis=1)[:, :-1]).sum(axis=2)
+    worker, item = np.indices(label.shape)
+    return Labels(*(torch.as_tensor(each.ravel()) for each in (item, worker, label)), 300, 20, 5)
+
+
+@pytest.mark.parametrize(("fit", "seed"), [*((fit_glad, seed) for seed in range(5)), (posterior_mode, 0)])
+def test_workers_who_agree_weakly_still_tell_the_truth(fit, seed):
+    # From the prior means, three of five seeds ended where everybody says the opposite, and so did the general climb.
+    labels = alike(seed)
+    found = fit(Glad(), labels)
+    cell = labels.item * 5 + labels.label
+    votes = torch.bincount(cell, minlength=1500).reshape(300, 5)
+    assert (found.truth.argmax(1) == votes.argmax(1)).double().mean() > 0.9
+    assert (found.params["ability"] > 0).all()
+    upside_down = {"ability": torch.full((20,), -2.0).double(), "log_ease": torch.ones(300).double()}
+    assert found.log_likelihood[-1] > Glad().log_joint(upside_down, labels).item() + 100
+
+
+def test_the_start_is_the_mode_of_abilities_given_the_first_truth():
+    labels, model = table(told=True), MODELS[1]
+    joint = Joint(model, labels)
+    votes = joint.posterior(joint.prior_means())[0]
+    ability, log_ease, _ = joint.split(joint.start())
+    params = {"ability": torch.tensor(ability, requires_grad=True), "log_ease": torch.tensor(log_ease)}
+    params["prevalence"] = torch.full((N_CLASSES,), 1 / N_CLASSES).double()
+    answers = model.log_label(params, labels)
+    expected = (torch.as_tensor(votes)[labels.item].mT * answers).sum() + model.log_prior(params, labels)
+    (slope,) = torch.autograd.grad(expected, params["ability"])
+    assert slope.abs().max() < 1e-6
 
 
 def test_thin_tables_give_finite_numbers():
