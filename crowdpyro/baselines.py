@@ -26,6 +26,11 @@ def uniform(n_problems: int, n_levels: int) -> FloatArray:
     ----------
     n_problems, n_levels
         The shape of what is returned.
+
+    Raises
+    ------
+    DataError
+        When `n_levels` is below 1.
     """
     if n_levels < 1:
         raise DataError(f"n_levels={n_levels}: give the number of levels of the scale.")
@@ -121,6 +126,11 @@ def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: floa
     seed
         Of the draws and the ties.
 
+    Raises
+    ------
+    DataError
+        When `k` is below 1, the temperature is not positive, or a row is no distribution.
+
     References
     ----------
     Wang et al. (2023), Self-consistency improves chain of thought reasoning in language models, ICLR.
@@ -158,6 +168,11 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0, weights: npt.A
     -------
     ndarray
         Shape `(n, n_problems)`.
+
+    Raises
+    ------
+    DataError
+        When the matrix holds nobody, or `n` is below 1.
     """
     people = np.asarray(matrix, dtype=float)
     if people.ndim != 2 or not len(people):
@@ -189,6 +204,11 @@ def demographic_regression(
     -------
     ndarray
         Shape `(n_people, n_levels)`; its mean over people is what a crowd of them answers to any problem.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, or codes are none or have gaps.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -231,6 +251,11 @@ def ridge_calibration(
     -------
     ndarray
         Shape `(n_test, n_levels)`.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, `floor` is no share, or fewer than two problems have answers.
     """
     from sklearn.linear_model import RidgeCV
 

@@ -57,6 +57,11 @@ def posterior_predictive_check(
     -------
     PredictiveCheck
         `to_frame()` has observed value, mean and interval of the crowds, and a two-sided p-value.
+
+    Raises
+    ------
+    DataError
+        When `n_crowds` is below 1.
     """
     from .inference.checks import bayesian_p_value
 

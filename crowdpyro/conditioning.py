@@ -181,6 +181,11 @@ class ConditionedPeople:
             One row a (participant, problem): `given`, the answer that was conditioned on, if any (the prediction is
             then of the same question asked anew); of numbers `mean`, `sd`, `median`, `low`, `high`; of labels `mode`;
             on discrete scales `p_LEVEL`, of ballots the mean votes or points of each option.
+
+        Raises
+        ------
+        DataError
+            When `coverage` is not between 0 and 1.
         """
         from .inference.runtime import seeded
 
@@ -278,6 +283,11 @@ class ConditionedPeople:
         -------
         ndarray
             Shape `(n_answers,)`, by participant, then problem; the share in [.05, .95] is what 90 % bands cover.
+
+        Raises
+        ------
+        DataError
+            For ballots, which have no order.
         """
         from .inference.conditioning import transforms
 

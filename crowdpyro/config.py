@@ -53,6 +53,11 @@ class CrowdConfig:
         Others are `n_eps=0` (no persistent participant), `use_profile=False` and `n_components=0` (no text).
     training
         Settings of the fit.
+
+    Raises
+    ------
+    ModelError
+        When a setting is out of its range, or two exclude each other.
     """
 
     n_eps: int = 5

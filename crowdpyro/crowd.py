@@ -48,6 +48,11 @@ class Crowd:
         discrete scales (int16 above 126 levels), float32 with NaN otherwise. Ballots have a third dimension, `option`.
         Coordinates: problem texts, traits as `profile_NAME`, survey weights as `weight`. Attributes: scale, source
         (`synthetic` or `human`), seed, decision, reference, versions.
+
+    Raises
+    ------
+    DataError
+        When the dataset is not a crowd's: no `response`, no scale, or other dimensions.
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
@@ -89,6 +94,11 @@ class Crowd:
             How much each participant counts in what is said of a population, `(n_participants,)`; None for all alike.
         **attrs
             Numbers and strings to record.
+
+        Raises
+        ------
+        DataError
+            When the matrix has another shape.
         """
         values = np.asarray(matrix, dtype=np.float32)
         expected = (len(participants), len(problems), *((scale.n_levels,) if isinstance(scale, Ballot) else ()))
@@ -179,6 +189,11 @@ class Crowd:
         """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points.
 
         With weights, an answer counts as often as its participant's weight says.
+
+        Raises
+        ------
+        DataError
+            When answers are numbers: a continuous scale, or expected decisions.
         """
         weights = self.weights
         if isinstance(self.scale, Continuous) or self._expected:
@@ -247,6 +262,11 @@ class Crowd:
             Of ties, and of the model's inference.
         **options
             Of `crowdpyro.aggregate`, such as `inference` and `golden`.
+
+        Raises
+        ------
+        DataError
+            When the method does not suit the scale, or takes no such options.
         """
         scale = self.scale
         if method in MODELS:
@@ -378,6 +398,11 @@ class Crowd:
             The file, or the store's folder.
         memory, client
             Of a store, see `scale.stored.StoredCrowd`.
+
+        Raises
+        ------
+        DataError
+            When there is no such file.
         """
         if Path(path).is_dir():
             from .scale.stored import StoredCrowd

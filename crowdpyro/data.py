@@ -237,6 +237,11 @@ class CrowdData:
         """How often each level was given to each problem, `(n_problems, n_levels)`; of ballots, votes or points.
 
         With survey weights, an answer counts as often as its participant's weight says.
+
+        Raises
+        ------
+        DataError
+            On a continuous scale, which has no levels.
         """
         if isinstance(self.scale, Continuous):
             raise DataError("counts need a discrete scale; continuous answers have no levels.")
@@ -273,6 +278,11 @@ class CrowdData:
             Share in (0, 1), or a number of units.
         seed
             Of the shuffle.
+
+        Raises
+        ------
+        DataError
+            When `test_size` leaves nothing for a part.
         """
         n = self._n_units(by)
         whole = isinstance(test_size, int | np.integer)
@@ -286,7 +296,13 @@ class CrowdData:
         return self._part(by, np.sort(order[size:])), self._part(by, np.sort(order[:size]))
 
     def folds(self, by: Unit, k: int, seed: int = 0) -> list[tuple[CrowdData, CrowdData]]:
-        """`k` pairs of train and test whose tests are disjoint and together everything."""
+        """`k` pairs of train and test whose tests are disjoint and together everything.
+
+        Raises
+        ------
+        DataError
+            When `k` is below 2 or above the number of what is cut.
+        """
         n = self._n_units(by)
         if not 2 <= k <= n:
             raise DataError(f"k={k}: give 2 to {n} folds of {n} {by}s.")

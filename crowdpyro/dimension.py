@@ -67,6 +67,11 @@ def choose_n_eps(
         Draws of each person's eps.
     seed
         Of folds, fits and draws.
+
+    Raises
+    ------
+    DataError
+        When there are no candidates, one repeats, or one is negative.
     """
     from .inference.conditioning import condition
 

@@ -71,6 +71,11 @@ class CrowdLLM(WhatWasFitted):
     history
         What the fit went through.
 
+    Raises
+    ------
+    ModelError
+        When a setting is unknown, or a part does not suit the others.
+
     References
     ----------
     R. F. Lin, K. Tian, H. Zheng, C. Zhang, L. Zeng, S. Huang (2025), CrowdLLM: Building LLM-based digital
@@ -142,6 +147,8 @@ class CrowdLLM(WhatWasFitted):
             When a problem has no reference.
         ModelError
             When the checkpoint belongs to another fit; when the loss is not finite.
+        DataError
+            When nobody answered anything.
         """
         from .inference.runtime import usable_device
 
@@ -248,6 +255,11 @@ class CrowdLLM(WhatWasFitted):
         ndarray
             Shape `(n_problems, n_levels)`, discrete scales only; of a model that overrides `crowd` or `eps_dist`,
             counted in one crowd of these participants.
+
+        Raises
+        ------
+        DataError
+            On a continuous scale, which has no levels.
         """
         from .inference.program import tells_the_story
         from .inference.runtime import seeded
@@ -277,6 +289,13 @@ class CrowdLLM(WhatWasFitted):
             Draws of eps, at least 64.
         seed
             Of the draws.
+
+        Raises
+        ------
+        DataError
+            When the data are on another scale than the model.
+        ModelError
+            When `n_draws` is below 64.
         """
         from .inference.runtime import seeded
         from .inference.score import log_score

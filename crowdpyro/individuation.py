@@ -192,6 +192,11 @@ def cronbach_alpha(answers: npt.ArrayLike, weights: npt.ArrayLike | None = None)
         Shape `(n_participants, n_items)`, NaN where absent; NaN comes out for fewer than two items or three people.
     weights
         Survey weights of the people, `(n_participants,)`; equal ones when None.
+
+    Raises
+    ------
+    DataError
+        When answers are no matrix.
     """
     matrix = np.asarray(answers, dtype=float)
     if matrix.ndim != 2:

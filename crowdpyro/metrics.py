@@ -49,6 +49,11 @@ def resolution_rate(estimate: npt.ArrayLike, truth: npt.ArrayLike, threshold: fl
         One number a problem, shape `(n_problems,)`, NaN where nobody answered.
     threshold
         In the unit of the response, positive; an error of exactly the threshold is not resolved.
+
+    Raises
+    ------
+    DataError
+        When `threshold` is not positive.
     """
     if not threshold > 0:
         raise DataError(f"threshold={threshold}: give a positive number in the unit of the response.")
@@ -77,6 +82,11 @@ def wasserstein1(p: npt.ArrayLike, q: npt.ArrayLike, values: npt.ArrayLike) -> f
         Histograms, shape `(n_problems, n_levels)`.
     values
         Numeric values of the levels, increasing, shape `(n_levels,)`.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, or values do not increase.
     """
     a, b = _histograms(p, q)
     levels = _numbers(values, "values")
@@ -95,6 +105,11 @@ def log_loss(p: npt.ArrayLike, counts: npt.ArrayLike) -> float:
         prediction (rows of NaN).
     counts
         How often each level was given, same shape.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, counts are no numbers of answers, or none has a prediction.
     """
     probs, n = _numbers(p, "p"), _numbers(counts, "counts")
     if n.shape != probs.shape or n.ndim != 2:
@@ -121,6 +136,11 @@ def correlation_error(r1: npt.ArrayLike, r2: npt.ArrayLike) -> float:
     r1, r2
         Correlation matrices of the same problems in the same order, `(n_problems, n_problems)`, NaN where too
         few people answered both.
+
+    Raises
+    ------
+    DataError
+        When matrices are not square and alike, or no pair is finite in both.
     """
     a, b = _numbers(r1, "r1"), _numbers(r2, "r2")
     if a.shape != b.shape or a.ndim != 2 or a.shape[0] != a.shape[1]:

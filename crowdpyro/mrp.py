@@ -54,6 +54,11 @@ class MRP:
     n_steps
         Steps of SVI.
 
+    Raises
+    ------
+    ModelError
+        When `inference` is unknown or a number is too small.
+
     Notes
     -----
     Survey weights are not used: what they are made from belongs among the traits, and the cells' numbers do their work.
@@ -212,7 +217,13 @@ class MRP:
         )
 
     def log_score(self, data: CrowdData, references: References | None = None, *, seed: int = 0) -> float:
-        """(1/A) sum_n log mean_s p(y_n | theta_s), nats an answer, of answers that the model was not fitted to."""
+        """(1/A) sum_n log mean_s p(y_n | theta_s), nats an answer, of answers that the model was not fitted to.
+
+        Raises
+        ------
+        DataError
+            When there are no answers, or on another scale than the model.
+        """
         fitted = self._state()
         if data.scale != fitted.scale:
             raise DataError(f"data is on {data.scale}, the model on {fitted.scale}; put them on one scale.")

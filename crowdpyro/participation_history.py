@@ -125,6 +125,11 @@ class ParticipationHistory:
         """The crowd with the answers that its members would have given, in numbers like the history's.
 
         Members need the traits of the history; a crowd of fresh people a problem has none, and raises.
+
+        Raises
+        ------
+        DataError
+            When the crowd lacks a trait of the history's people.
         """
         traits = {str(name): crowd.dataset.get(f"profile_{name}") for name in self.profiles.columns}
         missing = [name for name, column in traits.items() if column is None]

@@ -110,6 +110,11 @@ class References:
     texts
         Where LLMs wrote free text: `model, problem, persona, draw, text, answer`, the answer empty where none could be
         read.
+
+    Raises
+    ------
+    DataError
+        When there is no source, names repeat, or sources differ in their problems.
     """
 
     scale: Scale
@@ -162,7 +167,13 @@ class References:
 
     @classmethod
     def panel(cls, *references: References) -> References:
-        """Several references side by side, on the union of their problems."""
+        """Several references side by side, on the union of their problems.
+
+        Raises
+        ------
+        DataError
+            When there are none, or their scales differ.
+        """
         if not references:
             raise DataError("references of a panel are none; give at least one.")
         scale = references[0].scale
@@ -191,7 +202,13 @@ class References:
         return tuple(source.name for source in self.sources)
 
     def source(self, name: str | None = None) -> ReferenceSource:
-        """A source by name; the first one without a name."""
+        """A source by name; the first one without a name.
+
+        Raises
+        ------
+        DataError
+            When no source has that name.
+        """
         if name is None:
             return self.sources[0]
         if name not in self.names:
@@ -222,6 +239,11 @@ class References:
             Name of the LLM; the first one when None.
         persona
             A persona's name, `""` for zero-shot (the mean where there is none), or `mean` over the personas.
+
+        Raises
+        ------
+        DataError
+            On a continuous scale, or for a persona that is not there.
         """
         if isinstance(self.scale, Continuous):
             raise DataError("probabilities need a discrete scale; continuous references are draws.")
@@ -236,7 +258,13 @@ class References:
         return chosen.values[:, chosen.personas.index(persona)]
 
     def expected(self) -> FloatArray:
-        """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`; labels raise."""
+        """y_ref = E[Phi(x_t)] in the unit of the response, mean over the panel, shape `(n_problems,)`; labels raise.
+
+        Raises
+        ------
+        DataError
+            For labels and ballots, which have no expected value.
+        """
         if isinstance(self.scale, Categorical | Ballot):
             kind = "ballots" if isinstance(self.scale, Ballot) else "labels"
             raise DataError(f"{kind} have no expected value; take probabilities() instead.")

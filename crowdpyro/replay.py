@@ -228,6 +228,8 @@ def in_place_of(other: References, model: CrowdLLM, persona: str | None = None) 
     ------
     MissingReferenceError
         For another number of LLMs, a persona that one of them lacks, or a model that was fitted without references.
+    DataError
+        When nobody was asked in the role of `persona`.
     """
     names = model.sources
     if not names:

@@ -158,6 +158,8 @@ def sensitivity(
     DataError
         For another scale, fewer than two gammas, data in which nobody stayed away, one replicate, or a stratum of one
         sampling unit, which has no replicates.
+    ModelError
+        When a setting that is varied here is given.
     """
     if not isinstance(data.scale, Ordinal):
         raise DataError(f"scale={data.scale}: selection sums over the levels of a rating; give ratings.")

@@ -48,6 +48,11 @@ class Calibration:
         Of the quantities.
     n_draws
         L, draws of each posterior.
+
+    Raises
+    ------
+    DataError
+        When ranks are of another shape, or not between 0 and `n_draws`.
     """
 
     ranks: npt.NDArray[np.int64]
@@ -147,6 +152,11 @@ def simulation_based_calibration(
     Calibration
         One quantity an element of the posterior's arrays, named `name` or `name[0, 1]`.
 
+    Raises
+    ------
+    DataError
+        When there is no simulation or no draw.
+
     Examples
     --------
     >>> def simulate(seed):
@@ -217,6 +227,11 @@ def crowd_calibration(
         The coordinates of `eps`, the log likelihood and the elements of the parameters. Without random parameters
         people are independent, and each is a simulation: `n_simulations * n_participants` ranks. With them only one
         person of each crowd is ranked, and the log likelihood is the whole crowd's.
+
+    Raises
+    ------
+    ModelError
+        When nothing is random: `n_eps=0` and no parameters.
     """
     if not model.n_eps and not parameters:
         raise ModelError("model has n_eps=0 and no parameter is random; there is no posterior to calibrate.")

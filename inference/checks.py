@@ -68,6 +68,11 @@ class PredictiveCheck:
         DataFrame
             Indexed by `statistic`: `observed`; `mean`, `low`, `high` of the replicates; `p_value`; `p_holm`, adjusted
             over the statistics.
+
+        Raises
+        ------
+        DataError
+            When `coverage` is not between 0 and 1.
         """
         if not 0 < coverage < 1:
             raise DataError(f"coverage={coverage}: give a chance between 0 and 1.")

@@ -76,6 +76,11 @@ class PersonDraws:
         """Equally weighted draws, shape `(n_draws, n_participants, n_eps)`, in random order; the caller seeds.
 
         Systematic: a draw of weight w comes out floor(n w) or ceil(n w) times, so that little is added to its noise.
+
+        Raises
+        ------
+        ModelError
+            When `n_draws` is below 1.
         """
         if n_draws < 1:
             raise ModelError(f"n_draws={n_draws}: give at least 1.")

@@ -37,6 +37,11 @@ class CrowdELBO(ELBO):
         Weight of the KL of the participants' noise; below 1 the loss is no bound. Set it between steps to warm up.
     num_particles, vectorize_particles
         As in Pyro: draws of the guide that a loss is averaged over, at once or in turn.
+
+    Raises
+    ------
+    ModelError
+        When `beta` is negative, or `num_particles` below 1.
     """
 
     def __init__(self, beta: float = 1.0, num_particles: int = 1, vectorize_particles: bool = False) -> None:

@@ -92,6 +92,11 @@ def shares(
     -------
     Tensor
         Shape `(n_problems, n_levels)`, discrete scales only; of ballots the mean of each option's votes or points.
+
+    Raises
+    ------
+    ModelError
+        When `z` holds no participant.
     """
     n_people, rows = len(z.hidden), _rows(model, x)
     if not n_people:

@@ -47,6 +47,11 @@ class PaperELBO(CrowdELBO):
         l: `squared` error, `log` for -log (1/J) sum_j F, or `auto`, the former for numbers and the latter elsewhere.
     beta, num_particles, vectorize_particles
         As in `CrowdELBO`.
+
+    Raises
+    ------
+    ModelError
+        When `decision_weight` is negative, `n_draws` below 1, or `decision_loss` unknown.
     """
 
     def __init__(

@@ -61,7 +61,13 @@ class Posterior:
         return {name: sd / np.sqrt(ess[name]) for name, sd in self.sd().items()}
 
     def flat(self, thin: int = 1) -> dict[str, Tensor]:
-        """Draws of all chains in one row, every `thin`-th of each chain, shape `(n, *shape)`."""
+        """Draws of all chains in one row, every `thin`-th of each chain, shape `(n, *shape)`.
+
+        Raises
+        ------
+        ModelError
+            When `thin` is below 1.
+        """
         if thin < 1:
             raise ModelError(f"thin={thin}: give at least 1.")
         kept = {name: value[:, thin - 1 :: thin] for name, value in self.draws.items()}

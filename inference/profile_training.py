@@ -44,6 +44,11 @@ class ProfileFitConfig:
         Adam's rate at the start.
     holdout
         Share of the people on whom the number is chosen.
+
+    Raises
+    ------
+    ModelError
+        When a setting is out of its range.
     """
 
     n_classes: tuple[int, ...] = (1, 4, 16, 32)

@@ -71,6 +71,11 @@ class FitConfig:
     shards
         Parts that a minibatch is cut into, each with noise of its own stream: what several processes share
         (`processes`). Above 1 it is another fit from the same seed, and the same on any number of processes.
+
+    Raises
+    ------
+    ModelError
+        When a setting is out of its range.
     """
 
     epochs: int = 150

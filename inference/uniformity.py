@@ -41,6 +41,11 @@ def uniform_p_value(counts: npt.ArrayLike, method: str = "ecdf") -> float:
     -------
     float
         Its error rate is exact for `ecdf` up to 2,000 values, asymptotic for `chi2`; NaN without values.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two bins, a count is negative, or the method is unknown.
     """
     count = np.asarray(counts, dtype=np.int64)
     if count.ndim != 1 or len(count) < 2 or (count < 0).any():
@@ -73,6 +78,11 @@ def ecdf_band(n: int, n_bins: int, coverage: float = 0.95) -> tuple[IntArray, In
     -------
     ndarray, ndarray
         Shape `(n_bins - 1,)` each.
+
+    Raises
+    ------
+    DataError
+        When `coverage` is not between 0 and 1.
     """
     if not 0 < coverage < 1:
         raise DataError(f"coverage={coverage}: give a chance between 0 and 1.")

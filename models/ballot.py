@@ -45,6 +45,11 @@ class Ballot:
     n
         How many options are chosen or ranked, or how many points are spread; None for approval.
 
+    Raises
+    ------
+    DataError
+        When the rule is unknown, options are too few, repeat or are no names, or `n` does not suit the rule.
+
     Examples
     --------
     >>> Ballot(("A", "B", "C"), "rank", 2).encode(["C|A"])

@@ -99,7 +99,13 @@ class Batch:
 
     @property
     def given(self) -> Tensor:
-        """The answers, which must be there."""
+        """The answers, which must be there.
+
+        Raises
+        ------
+        ModelError
+            When there are none.
+        """
         if self.response is None:
             raise ModelError("batch has no response; give the answers that are to be scored.")
         return self.response

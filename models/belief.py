@@ -100,6 +100,11 @@ class BeliefGenerator(nn.Module):
         What 1 of the mean is worth in the unit of the response; the encoder has the same for its part.
     n_spread
         Numbers by which a profile moves the decision's raw spread; 0 for spreads that only problems have a say in.
+
+    Raises
+    ------
+    ModelError
+        When `n_omega` or `n_mixture` is negative.
     """
 
     def __init__(

@@ -55,6 +55,11 @@ class Blender(nn.Module):
         Whether F has a density, which grows without bound as the noise shrinks; probabilities do not.
     margin_columns
         Which of the `n_shape` numbers place the answers without touching how they hang together: the cut points.
+
+    Raises
+    ------
+    ModelError
+        When the scale is not one of `scales`, or `spread` is not positive.
     """
 
     scales: tuple[type, ...]

@@ -198,7 +198,13 @@ class JointModel(PyroModule):
         return belief
 
     def description_dist(self, delta: Tensor, z: ParticipantView) -> TorchDistribution:
-        """What a belief says of its problem, event shape `(n_features,)`."""
+        """What a belief says of its problem, event shape `(n_features,)`.
+
+        Raises
+        ------
+        ModelError
+            When the model has no decoder.
+        """
         if self.decoder is None:
             raise ModelError("decoder=None: this model has no description of problems; build it with a decoder.")
         described: TorchDistribution = self.decoder(delta, z)

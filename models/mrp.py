@@ -91,6 +91,11 @@ class MultilevelRegression(nn.Module):
     ----------
     n_outputs
         Coordinates of m: one a label, else one.
+
+    Raises
+    ------
+    ModelError
+        For ballots.
     """
 
     def __init__(self, scale: Scale, n_traits: int, by_problem: bool = False, n_llms: int = 0) -> None:

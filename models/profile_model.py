@@ -139,6 +139,11 @@ class ProfileModel:
         Columns of the loadings.
     smoothing
         People that every class is lent, spread as all people are.
+
+    Raises
+    ------
+    ModelError
+        When `n_classes` is below 1, `rank` negative, or `smoothing` not positive.
     """
 
     def __init__(

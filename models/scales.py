@@ -36,6 +36,11 @@ class Ordinal:
     levels
         The numeric values, strictly increasing, at least two. Their unit is the response's unit.
 
+    Raises
+    ------
+    DataError
+        When there are fewer than two levels, or they do not increase.
+
     Examples
     --------
     >>> Ordinal.range(1, 5).encode([1, 5, 3])
@@ -110,6 +115,11 @@ class Categorical:
     ----------
     levels
         The labels, unique, at least two. Codes follow their order here; nothing depends on it.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two labels, or one repeats.
     """
 
     levels: tuple[str, ...]
@@ -169,6 +179,11 @@ class Continuous:
     ----------
     low, high
         Bounds in the unit of the response, included; infinite by default.
+
+    Raises
+    ------
+    DataError
+        When `low` is not below `high`.
     """
 
     low: float = -np.inf

@@ -46,6 +46,11 @@ class SelectionModel(JointModel):
     """`JointModel` with a `SelectiveParticipation`; ratings only, whose levels can be summed over.
 
     A log score of it is that of the answers that were given: F tilted towards what people like to tell.
+
+    Raises
+    ------
+    ModelError
+        When the scale is no rating.
     """
 
     selects = True
@@ -58,7 +63,13 @@ class SelectionModel(JointModel):
 
     @property
     def selection(self) -> SelectiveParticipation:
-        """Its participation, which must know gamma."""
+        """Its participation, which must know gamma.
+
+        Raises
+        ------
+        ModelError
+            When the participation is another.
+        """
         part = self.participation
         if not isinstance(part, SelectiveParticipation):
             raise ModelError("participation: give a SelectiveParticipation, which knows gamma.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import json
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Arguments that every torch distribution and every subclass has.
 USUAL = {"self", "cls", "args", "kwargs", "parts", "settings", "validate_args"}
+OURS = {"DataError", "ModelError", "MissingReferenceError"}
 
 USER = '''
 """A user's program."""
@@ -90,6 +93,34 @@ def test_every_public_method_has_a_docstring():
             for method, value in vars(thing).items():
                 if not method.startswith("_") and (callable(value) or isinstance(value, property | classmethod)):
                     assert inspect.getdoc(getattr(thing, method)), f"{module}.{name}.{method}"
+
+
+def raised(function):
+    """Errors of ours that a function's own lines raise."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    calls = (each.exc.func for each in ast.walk(tree) if isinstance(each, ast.Raise) and isinstance(each.exc, ast.Call))
+    return {each.id for each in calls if isinstance(each, ast.Name) and each.id in OURS}
+
+
+def functions_of(thing):
+    """A public function itself; of a class, what makes it, and its public methods: name, docstring, code."""
+    if inspect.isfunction(thing):
+        yield thing.__name__, thing.__doc__, inspect.unwrap(thing)
+    elif inspect.isclass(thing):
+        for name, value in vars(thing).items():
+            code = getattr(value, "__func__", getattr(value, "fget", value))
+            made_here = inspect.isfunction(code) and code.__code__.co_filename == inspect.getsourcefile(thing)
+            if made_here and (name in {"__init__", "__post_init__"} or not name.startswith("_")):
+                yield name, thing.__doc__ if name.startswith("_") else code.__doc__, inspect.unwrap(code)
+
+
+def test_errors_are_named():
+    gaps = {}
+    for module, name, thing in public():
+        for each, text, code in functions_of(thing):
+            if missing := {error for error in raised(code) if error not in (text or "")}:
+                gaps[f"{module}.{name}: {each}"] = missing
+    assert gaps == {}
 
 
 @pytest.fixture(scope="module")

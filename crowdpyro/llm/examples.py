@@ -33,6 +33,11 @@ def examples_from(data: CrowdData, n: int = 4, seed: int = 0) -> pd.DataFrame:
     -------
     DataFrame
         The problems' table, with a column `answer`.
+
+    Raises
+    ------
+    DataError
+        When `n` is below 1 or above the number of problems with answers.
     """
     rng = generator(seed)
     answers = data.answers

@@ -84,7 +84,13 @@ class Prompt:
 
     @classmethod
     def read(cls, path: str | Path) -> Prompt:
-        """Prompt of a YAML file that names its parts (those not named are the default's), or of a text template."""
+        """Prompt of a YAML file that names its parts (those not named are the default's), or of a text template.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be read, or names a part that is none.
+        """
         from ..runs.options import read_yaml
 
         path = Path(path)

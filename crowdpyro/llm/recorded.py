@@ -103,6 +103,10 @@ class RecordedAnswers:
         ------
         MissingReferenceError
             A problem without a usable answer, where the policy has none either.
+        DataError
+            When the recorded answers are on another scale.
+        ModelError
+            When arguments would ask an LLM anew.
         """
         given = sorted(name for name, value in asking.items() if name != "progress" and value is not None)
         if given:

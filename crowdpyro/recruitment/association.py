@@ -37,6 +37,11 @@ def cramers_v(counts: npt.ArrayLike, *, corrected: bool = True) -> float:
     corrected
         Bergsma's correction.
 
+    Raises
+    ------
+    DataError
+        When counts are no table of finite numbers of at least 0.
+
     Examples
     --------
     >>> round(cramers_v([[20, 10], [10, 20]], corrected=False), 4)

@@ -70,6 +70,11 @@ def nearest_people(
         For the p-value.
     seed
         Of the permutations.
+
+    Raises
+    ------
+    DataError
+        When a table is empty.
     """
     if not len(generated) or not len(training) or not len(others):
         raise DataError(

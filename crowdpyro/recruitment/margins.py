@@ -141,7 +141,13 @@ class Margins:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, name: str = "margins") -> Margins:
-        """Margins of a long table with columns `trait`, `level`, and `share` or `count`."""
+        """Margins of a long table with columns `trait`, `level`, and `share` or `count`.
+
+        Raises
+        ------
+        DataError
+            When a level does not fit its trait or stands there twice, or counts are all 0.
+        """
         column = "count" if "count" in frame.columns else "share"
         require_columns(frame, ["trait", "level", column], name)
         tables: dict[str | Levels, dict[Any, float]] = {}

@@ -93,6 +93,11 @@ def recruitment_report(
         Most profiles on either side of W1.
     seed
         Of its subsamples.
+
+    Raises
+    ------
+    DataError
+        When there is nothing to compare with, or a trait is missing.
     """
     if target is None and margins is None:
         raise DataError("target and margins are both None; give people, margins, or both.")

@@ -50,6 +50,11 @@ class ReviewerCount:
     ----------
     least, most
         Both included; `most=None` has no upper end.
+
+    Raises
+    ------
+    DataError
+        When `least` is below 1 or above `most`.
     """
 
     least: int

@@ -54,7 +54,13 @@ class ReviewProblems:
     words: pd.DataFrame
 
     def asked(self, products: Collection[object], *, both: bool = True) -> ReviewProblems:
-        """What concerns these products alone, in both directions or in direction 0."""
+        """What concerns these products alone, in both directions or in direction 0.
+
+        Raises
+        ------
+        DataError
+            When none of the products is there.
+        """
         kept = self.problems["product"].isin(list(products))
         if not both:
             kept &= self.problems["direction"] == 0
@@ -75,7 +81,13 @@ class ReviewProblems:
         return self.words.assign(participant=name.str.removesuffix(TURNED).where(turned, name + TURNED))
 
     def writers_counts(self) -> pd.DataFrame:
-        """Stars that those whose words tell a problem gave it, one row a problem, columns 1 to 5."""
+        """Stars that those whose words tell a problem gave it, one row a problem, columns 1 to 5.
+
+        Raises
+        ------
+        DataError
+            When products are told by a title, which has no writers.
+        """
         mirror = _name(self.problems["product"], 1 - self.problems["direction"])
         if not mirror.isin(self.problems.index).all():
             raise DataError("products told by a title have no writers; halved() makes those that have.")
@@ -101,6 +113,11 @@ def halved(table: ProductReviews, seed: int = 0) -> ReviewProblems:
         Reviews with texts.
     seed
         Of the halves.
+
+    Raises
+    ------
+    DataError
+        When a product has one reviewer.
     """
     lone = table.counts().sum(axis=1) < 2
     if lone.any():

@@ -34,7 +34,13 @@ class Voices:
 
     @classmethod
     def fit(cls, words: pd.DataFrame, encoder: TextEncoder, n_components: int = 4) -> Voices:
-        """Learn the components from training reviews: column `line`, as of `ReviewProblems.words`."""
+        """Learn the components from training reviews: column `line`, as of `ReviewProblems.words`.
+
+        Raises
+        ------
+        DataError
+            When there are no words.
+        """
         if not len(words):
             raise DataError("words has no line; give reviews of training products.")
         return cls(TextComponents(encoder, n_components).fit(list(words["line"].drop_duplicates())))

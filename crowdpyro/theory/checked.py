@@ -114,6 +114,11 @@ def one_hot(labels: npt.ArrayLike, scale: Categorical | int) -> FloatArray:
     ndarray
         One more axis, of length M.
 
+    Raises
+    ------
+    DataError
+        When a code is not of the scale.
+
     Examples
     --------
     >>> one_hot([0, 2], 3)

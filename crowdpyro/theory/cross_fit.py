@@ -68,6 +68,11 @@ def cross_fit_interval(
     CrowdInterval
         Learners that change much from fold to fold stay a little low: nearest neighbours cover .93 to .945 of .95.
 
+    Raises
+    ------
+    DataError
+        When `x` and `y` are not of the same people.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)

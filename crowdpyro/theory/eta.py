@@ -113,6 +113,11 @@ def eta_from_draws(draws: npt.ArrayLike, *, vectors: bool = False) -> FloatArray
     -------
     ndarray
         Shape `(...)`; NaN where fewer than two draws are there.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two draws.
     """
     drawn = numbers(draws, "draws", gaps=True)
     if drawn.ndim < 1 + vectors or len(drawn) < 2:
@@ -154,6 +159,11 @@ def llm_decision(
     Decision
         Of every problem.
 
+    Raises
+    ------
+    DataError
+        When probabilities have another shape, or rule and `n_draws` do not suit each other.
+
     Examples
     --------
     >>> llm_decision([0.6, 0.4], [0, 1], rule="majority", n_draws=3).variance.round(6)
@@ -194,6 +204,11 @@ def majority_probabilities(probabilities: npt.ArrayLike, n_draws: int) -> FloatA
     -------
     ndarray
         Same shape.
+
+    Raises
+    ------
+    DataError
+        When probabilities have another shape, or `n_draws` is more than is summed exactly.
     """
     p = _probabilities(probabilities)
     if p.ndim != 2:

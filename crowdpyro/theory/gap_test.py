@@ -103,6 +103,11 @@ def risk_gap_test(
     GapTest
         Problems count as independent; people who answer many of them are shared noise that it does not see.
 
+    Raises
+    ------
+    DataError
+        When shapes do not match, or problems are too few.
+
     Examples
     --------
     >>> people, crowd, llm = [1.0, 2, 3, 4, 5], [1.2, 2.1, 2.8, 4.1, 4.8], [2.0, 2, 2, 2, 2]

@@ -36,6 +36,11 @@ def conformal_kappa(reference: npt.ArrayLike, human_mean: npt.ArrayLike, alpha: 
     float
         Infinite when there are fewer than 1 / alpha - 1 problems.
 
+    Raises
+    ------
+    DataError
+        When shapes do not match.
+
     Examples
     --------
     >>> conformal_kappa([0.05, -0.31, 0.22, 0.48, -0.12, 0.07, 0.9, -0.27, 0.33], [0.0] * 9, alpha=0.2)

@@ -140,6 +140,11 @@ def plan_sample(
     SamplePlan
         Expected half-widths: those of single studies vary about them.
 
+    Raises
+    ------
+    DataError
+        When the pilot is too small, its answers are all alike, or arrays do not match.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -195,6 +200,11 @@ def plan_from_moments(
         Of the two.
     half_width, alpha, method, virtual_cost, most_virtual
         As in `plan_sample`.
+
+    Raises
+    ------
+    DataError
+        When a moment is out of its range.
 
     Examples
     --------

@@ -62,6 +62,12 @@ def pooled_interval(
     -------
     CrowdInterval
         One interval; `n` counts answers, its degrees of freedom people.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, a problem that counts has no answer of the crowd, or no person's answer has its
+        twin's.
     """
     answers, twins, virtual = (
         numbers(each, name, gaps=True) for each, name in ((y, "y"), (twin_y, "twin_y"), (crowd, "crowd"))

@@ -52,6 +52,11 @@ class ProfileCoordinates:
             More frames of the same traits, whose labels are known too.
         ordinal
             Levels in order of traits that are ordered; categorical columns that are ordered need no mention.
+
+        Raises
+        ------
+        DataError
+            When there are no profiles, a trait has gaps, or `ordinal` names levels or traits that are not there.
         """
         if not len(target) or not len(target.columns):
             raise DataError(f"target has shape {target.shape}; give profiles, one row a participant.")
@@ -181,6 +186,11 @@ def profile_w1(
     -------
     ProfileDistance
         n is the smallest of the sample's size, half the target's, and max_n. Only distances of one n can be compared.
+
+    Raises
+    ------
+    DataError
+        When one is a frame and one an array, or profiles are too few.
     """
     if isinstance(target, pd.DataFrame) != isinstance(sample, pd.DataFrame):
         raise DataError("target and sample: one is a frame and one an array; give both alike.")

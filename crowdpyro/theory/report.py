@@ -193,6 +193,8 @@ def win_report(
         On ballots, or with fewer than five problems that two people answered.
     MissingReferenceError
         When a problem has no reference.
+    ModelError
+        When model, data and references are on different scales.
     """
     if isinstance(data.scale, Ballot):
         raise DataError("data holds ballots; take one option's votes as a problem of its own.")

@@ -240,6 +240,11 @@ def pure_llm_risk(
     -------
     RiskDecomposition
         `twin_uncertainty` is v_pure, `diversity` 0.
+
+    Raises
+    ------
+    DataError
+        When `reference` does not match the problems of `y`.
     """
     people = answers(y, "y")
     r = numbers(reference, "reference")

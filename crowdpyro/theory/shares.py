@@ -49,6 +49,11 @@ def share_interval(
         Its last axis is the options. Ends are not cut to [0, 1], and an option that no person and no twin gave, or
         everybody, has an interval of no width, which says nothing: join rare options.
 
+    Raises
+    ------
+    DataError
+        When options are too few or repeat, or an answer is none of them.
+
     Examples
     --------
     >>> y, twin, crowd = list("abba"), list("abaa"), list("aababbabab")

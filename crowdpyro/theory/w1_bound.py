@@ -62,6 +62,11 @@ def profile_w1_bound(eps: float, eta: float, d: int, n_discrete: int | None = No
     n_discrete
         Those that are discrete and get noise; the paper takes all, d, when None.
 
+    Raises
+    ------
+    DataError
+        When `eps` is not between 0 and 1, or `n_discrete` above `d`.
+
     Examples
     --------
     >>> round(profile_w1_bound(0.1, 0.5, 5).total, 10)
@@ -111,6 +116,11 @@ def dequantisation_w1(levels: npt.ArrayLike, probabilities: npt.ArrayLike, noise
         Increasing numbers, and their chances.
     noise_scale
         Standard deviation, above 0.
+
+    Raises
+    ------
+    DataError
+        When levels do not increase, probabilities are no distribution, or `noise_scale` is not positive.
     """
     v, p = numbers(levels, "levels"), numbers(probabilities, "probabilities")
     if v.ndim != 1 or v.shape != p.shape or not (np.diff(v) > 0).all():

@@ -43,6 +43,11 @@ def point_w1(
         Their weights, equal when None.
     metric
         `l1` or `l2`, of the points' distance.
+
+    Raises
+    ------
+    DataError
+        When there are too many pairs for a linear programme.
     """
     cost = distances(*points(x, z), metric)
     if x_weights is None and z_weights is None and cost.shape[0] == cost.shape[1]:

@@ -133,6 +133,11 @@ def robust_interval(
         Ends. With c = 0 and a Delta of either sign nothing but mu = 0 is left: without the sign of the LLM's error no
         shift is sure to win.
 
+    Raises
+    ------
+    DataError
+        When `low` is above `high`.
+
     Examples
     --------
     >>> [round(float(end), 10) for end in robust_interval(-0.4, 0.4, 0.2)]
@@ -262,6 +267,11 @@ def win_interval(
     -------
     WinInterval
         Of every problem. `printed_says` is no guarantee; `wins` is the condition itself.
+
+    Raises
+    ------
+    DataError
+        When a problem has fewer than two twins, or `llm_error` does not match.
 
     Examples
     --------

@@ -57,6 +57,11 @@ class ElectorateConfig:
         Scales of the normal priors (see `OptionEncoder` and `OptionBelief`).
     epochs, lr
         Of the fit, over all voters at once.
+
+    Raises
+    ------
+    ModelError
+        When a setting is out of its range.
     """
 
     attributes: tuple[str, ...] = ()
@@ -214,6 +219,11 @@ class Electorate:
         """Log probability of every ballot of voters who were not fitted to, given profiles, `(n_answers,)`, nats.
 
         Tastes are drawn from their prior, never from what the ballots say.
+
+        Raises
+        ------
+        DataError
+            When the data are on another scale.
         """
         import torch
 
@@ -239,6 +249,11 @@ class Electorate:
             highest utility; `fixed_belief`, nothing, and everybody is the mean voter.
         seed
             Equal seeds give equal ballots.
+
+        Raises
+        ------
+        DataError
+            When `stage` is unknown.
         """
         import torch
 

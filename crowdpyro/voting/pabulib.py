@@ -40,6 +40,11 @@ class Election:
         cumulative votes likewise, and any others as text.
     source
         What messages call it.
+
+    Raises
+    ------
+    DataError
+        When a key or column is missing, an id repeats, or it holds a comma.
     """
 
     meta: dict[str, str]
@@ -93,7 +98,13 @@ class Election:
         return Ballot(options, rule, self._whole(self.meta.get(name, ""), name))
 
     def picks(self) -> pd.DataFrame:
-        """One row a pick, as `read_papers` takes them: `voter, option`, and `value` of ranks and points."""
+        """One row a pick, as `read_papers` takes them: `voter, option`, and `value` of ranks and points.
+
+        Raises
+        ------
+        DataError
+            When a voter has not one number of points for each project.
+        """
         rule = _TYPES.get(self.meta["vote_type"], "approval")
         if rule == "points":
             require_columns(self.votes, ("points",), f"VOTES of {self.source}")
@@ -256,6 +267,11 @@ def write_pb(election: Election, path: str | Path) -> Path:
         What it shall hold.
     path
         Where, with the suffix `.pb`.
+
+    Raises
+    ------
+    DataError
+        When the suffix is not `.pb`.
     """
     if not str(path).lower().endswith(".pb"):
         raise DataError(f"file {str(path)!r}: the suffix must be .pb.")

@@ -85,6 +85,11 @@ def read_papers(picks: pd.DataFrame, scale: Ballot, policy: Policy = "out") -> P
         What a ballot may be.
     policy
         What becomes of a spoiled one (see the module).
+
+    Raises
+    ------
+    DataError
+        When `policy` is unknown.
     """
     if policy not in get_args(Policy):
         raise DataError(f"policy={policy!r}: give one of {', '.join(map(repr, get_args(Policy)))}.")

@@ -76,6 +76,11 @@ def simulate_city(n_voters: int = 180, seed: int = 0) -> City:
         At least 1.
     seed
         Equal seeds give equal cities; the projects are the same in all.
+
+    Raises
+    ------
+    DataError
+        When `n_voters` is below 1.
     """
     if n_voters < 1:
         raise DataError(f"n_voters={n_voters}: give at least one voter.")

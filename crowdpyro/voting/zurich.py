@@ -94,6 +94,11 @@ class ZurichVoting:
         ----------
         sources
             Names of `sources`; all when None.
+
+        Raises
+        ------
+        DataError
+            When a recorded source is unknown, or none is named.
         """
         chosen = self.sources if sources is None else tuple(sources)
         unknown = [name for name in chosen if name not in self.llm]

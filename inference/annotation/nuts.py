@@ -54,6 +54,11 @@ def sample_annotation(
         Of all of it; the caller's random state is left alone.
     options
         Of Pyro's `NUTS`, such as `full_mass` or `target_accept_prob`.
+
+    Raises
+    ------
+    ModelError
+        When there are fewer than four draws, or no chain.
     """
     if num_samples < 4 or num_chains < 1:
         raise ModelError(f"num_samples={num_samples}, num_chains={num_chains}: give at least 4 draws of one chain.")

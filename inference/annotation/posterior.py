@@ -36,6 +36,11 @@ class AnnotationFit:
         By site, shape `(n_chains, n_draws, *shape)`; empty for a point estimate.
     n_divergent
         Transitions of a Markov chain that diverged.
+
+    Raises
+    ------
+    ModelError
+        When the truth is not finite.
     """
 
     truth: Tensor

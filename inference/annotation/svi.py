@@ -61,6 +61,11 @@ def fit_svi(
     -------
     AnnotationFit
         `log_likelihood` holds the estimate of the bound at each step.
+
+    Raises
+    ------
+    ModelError
+        When a number of steps, draws or particles is too small, or `lr` is not positive.
     """
     if num_steps < 1 or num_samples < 2 or num_particles < 1:
         raise ModelError(

@@ -48,6 +48,11 @@ class AnnotationModel(ABC):
     ----------
     prevalence
         Dirichlet concentration of every class's share; None for shares that are equal and fixed.
+
+    Raises
+    ------
+    ModelError
+        When a setting is not finite, or one of the positive ones is not.
     """
 
     prevalence: float | None = 1.5

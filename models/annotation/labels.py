@@ -28,6 +28,11 @@ class Labels:
     history
         Earlier labels of each worker for items of known truth: counts by worker, truth and label, shape
         `(n_workers, n_classes, n_classes)`; they need not be whole. None where there are none.
+
+    Raises
+    ------
+    DataError
+        When there is no label, codes are out of their range, or `history` is no table of counts.
     """
 
     item: Tensor
