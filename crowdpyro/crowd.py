@@ -164,7 +164,7 @@ class Crowd:
 
     @property
     def weights(self) -> FloatArray | None:
-        """How much each participant counts, of mean 1; None where all count alike."""
+        """How much each participant counts, of mean 1, `(n_participants,)`; None where all count alike."""
         return self.dataset[WEIGHT].to_numpy() if WEIGHT in self.dataset.coords else None
 
     def codes(self) -> FloatArray:
@@ -172,7 +172,7 @@ class Crowd:
         return codes_of(self.dataset["response"].to_numpy())
 
     def values(self) -> FloatArray:
-        """Answers in the unit of the response (codes on a categorical scale, votes or points), NaN where absent."""
+        """Answers in the unit of the response (labels' codes, votes, points), shaped as `codes`, NaN where absent."""
         return self._in_unit(self.codes())
 
     def _in_unit(self, codes: FloatArray) -> FloatArray:

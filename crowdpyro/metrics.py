@@ -87,6 +87,11 @@ def wasserstein1(p: npt.ArrayLike, q: npt.ArrayLike, values: npt.ArrayLike) -> f
     ------
     DataError
         When shapes do not match, or values do not increase.
+
+    References
+    ----------
+    S. S. Vallender (1974), Calculation of the Wasserstein distance between probability distributions on the line,
+    Theory of Probability and Its Applications 18.
     """
     a, b = _histograms(p, q)
     levels = _numbers(values, "values")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
 import re
 import shutil
@@ -150,8 +151,23 @@ def maths_as_it_stands(app: Any, what: str, name: str, obj: Any, options: Any, l
     lines[end:] = [line if line.lstrip().startswith((">>>", "...")) else _escaped(line) for line in tail]
 
 
+_SOURCE = re.compile(r"\b(19|20)\d\d\b|Theorem|Proposition|Eq\.|[Ss]ection 4")
+
+
+def source_of_the_module(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """A module's docstring names the paper of all that is in it: each of its pages repeats that paragraph."""
+    if what not in ("class", "function") or _SOURCE.search("\n".join(lines)) or "Notes" in lines:
+        return
+    said = inspect.cleandoc(inspect.getmodule(obj).__doc__ or "").split("\n\n")
+    sources = [each for each in said if _SOURCE.search(each) and not re.search(r"^\s", each, re.MULTILINE)]
+    if sources:
+        text = "\n\n".join(sources).replace("*", r"\*")
+        lines += ["", "Notes", "-----", *map(_escaped, text.split("\n"))]
+
+
 def setup(app: Any) -> None:
     """Register what is above."""
     copy_notebooks()
     app.connect("source-read", links_of_the_site)
     app.connect("autodoc-process-docstring", maths_as_it_stands, priority=100)
+    app.connect("autodoc-process-docstring", source_of_the_module, priority=200)

@@ -83,11 +83,11 @@ class Blender(nn.Module):
         return reference + delta[..., 0]
 
     def response_dist(self, location: Tensor, shape: Tensor) -> TorchDistribution:
-        """F at a location, given the encoder's numbers `(..., n_shape)`."""
+        """F at a location (shape as `location` returns it), given the encoder's numbers `(..., n_shape)`."""
         raise NotImplementedError
 
     def integrated(self, reference: Tensor, belief: Belief, shape: Tensor) -> TorchDistribution | None:
-        """F with a normal belief integrated out; None where no closed form exists."""
+        """F with a normal belief `(..., n_belief)` integrated out; None where no closed form exists."""
         return None
 
     def evidence(self, response: Tensor, reference: Tensor, belief: Belief, shape: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ class Blender(nn.Module):
         raise NotImplementedError
 
     def values(self, response: Tensor) -> Tensor:
-        """Answers in the unit of the response."""
+        """Answers in the unit of the response, in their own shape."""
         return response
 
     def expected(self, distribution: TorchDistribution) -> Tensor:

@@ -176,7 +176,7 @@ class JointModel(PyroModule):
         return view if batch.twins is None else replace(view, reference=batch.twins[batch.participant, batch.problem])
 
     def participants(self, profile: Tensor, eps: Tensor | None) -> ParticipantView:
-        """g_z: participants with their noise (None for 0), one row a participant."""
+        """g_z: profiles `(n, n_profile)` with noise `(..., n, n_eps)` (None for 0), one row a participant."""
         return self.belief.participants(profile, eps)
 
     def eps_dist(self, batch: Batch) -> TorchDistribution:
@@ -211,11 +211,11 @@ class JointModel(PyroModule):
         return described
 
     def response_dist(self, delta: Tensor, x: ProblemView, z: ParticipantView) -> TorchDistribution:
-        """F at the reference plus delta (Eq. 2)."""
+        """F at the reference plus delta `(..., n_belief)`, one row an answer (Eq. 2)."""
         return self.blender.response_dist(self.blender.location(x.reference, delta), self.shape(x, z))
 
     def shape(self, x: ProblemView, z: ParticipantView) -> Tensor:
-        """What the blender turns into spread and cut points: the problem's numbers, moved by the profile if it may."""
+        """What the blender turns into spread and cut points, `(..., n_shape)`, moved by the profile if it may be."""
         if z.decision is None:
             return x.shape
         spread, rest = x.shape.split([z.decision.shape[-1], x.shape.shape[-1] - z.decision.shape[-1]], dim=-1)
@@ -233,6 +233,6 @@ class JointModel(PyroModule):
         return DrawMixture(self.response_dist(belief.rsample(torch.Size([self.n_draws])), x, z))
 
     def log_prior(self) -> Tensor:
-        """Log density of the network's weights under their normal priors."""
+        """Log density of the network's weights under their normal priors, a scalar."""
         prior = self.encoder.log_prior() + self.belief.log_prior()
         return prior if self.participation is None else prior + self.participation.log_prior()

@@ -2,7 +2,8 @@
 
 Alone, margins leave open how traits hang together: the joint of the greatest entropy that has them is drawn from.
 Traits that no table joins are then independent; where tables overlap, such as gender*age and age*district, it is
-fitted over their combinations. A pool keeps what its people show of all else.
+fitted over their combinations, by iterative proportional fitting as raking is (Deming and Stephan 1940). A pool keeps
+what its people show of all else.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 p_k(t) ~ p_k^(1/t),    eta(t) = sum_k p_k(t) v_k^2 - (sum_k p_k(t) v_k)^2,    of one-hot v: sum_k p_k(t) (1 - p_k(t))
 
-A decision by E[Phi] has no variance, one by a draw has eta, the mean of K draws eta / K. The majority of K draws has
-another mean than E[Phi] and another variance than eta / K: both are summed over the multinomial law of the counts.
+A decision by E[Phi] has no variance, one by a draw has eta (Proposition 4.3), the mean of K draws eta / K. The majority
+of K draws has another mean than E[Phi] and another variance than eta / K: both are summed over the multinomial law of
+the counts.
 eta is not monotone in t, and the mean moves with t as well. At t = 0 the LLM is greedy: its first likeliest option.
 """
 

@@ -73,7 +73,7 @@ class RiskDecomposition:
 
     @property
     def remainder(self) -> FloatArray:
-        """R: what the printed sum lacks, from its own formula."""
+        """R: what the printed sum lacks, from its own formula; shape `(n_problems,)`."""
         return np.asarray(np.sum(list(self.remainder_parts.values()), axis=0))
 
     @property
@@ -85,7 +85,7 @@ class RiskDecomposition:
 
     @property
     def risk_to_target(self) -> FloatArray:
-        """Unbiased for the squared error against the population's y*; may be negative, and is not to be clipped."""
+        """Unbiased for the squared error against y*, `(n_problems,)`; may be negative, and is not to be clipped."""
         return self.risk - self.human_sampling_variance
 
     def to_frame(self) -> pd.DataFrame:

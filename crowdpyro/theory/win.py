@@ -187,18 +187,18 @@ class WinInterval:
 
     @property
     def distance(self) -> FloatArray:
-        """|mu - Delta|."""
+        """|mu - Delta|, shape `(n_problems,)`."""
         difference = self.mu - self.llm_error
         return np.abs(difference) if difference.ndim == 1 else np.linalg.norm(difference, axis=1)
 
     @property
     def wins(self) -> npt.NDArray[np.bool_]:
-        """Exactly: L <= L'."""
+        """Exactly: L <= L', shape `(n_problems,)`."""
         return np.asarray(self.gap <= 0)
 
     @property
     def printed_says(self) -> npt.NDArray[np.bool_]:
-        """Whether mu lies in the printed interval, which guarantees nothing."""
+        """Whether mu lies in the printed interval, which guarantees nothing; shape `(n_problems,)`."""
         return np.asarray(self.distance <= self.printed.h)
 
     def to_frame(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""One-coin Dawid-Skene: every worker is right with a probability of their own, whatever the class."""
+"""One-coin Dawid and Skene (1979): every worker is right with a probability of their own, whatever the class."""
 
 from __future__ import annotations
 
