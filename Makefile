@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow test-server lint notebooks docs bench clean
+.PHONY: demo test test-slow test-server lint fuzz notebooks docs bench clean
 
 # torch comes first and pinned: an unpinned torch pulls gigabytes of CUDA.
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
@@ -46,6 +46,20 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --no-deps --target build/installed .
 	cd build/installed && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml
 	cd build/installed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p crowdpyro
+
+# Readers of files, fuzzed by coverage for FUZZ_SECONDS each; what they find stays in build/fuzz/READER.
+FUZZ_SECONDS ?= 180
+READERS ?= $(shell $(BIN)/python -W ignore -c "import sys; sys.path.insert(0, 'tests/fuzz'); import readers; print(*readers.READERS)")
+
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet atheris==3.0.0
+	touch $@
+
+fuzz: $(VENV)/.fuzz
+	for reader in $(READERS); do \
+		$(BIN)/python tests/fuzz/coverage_guided.py $$reader build/fuzz/$$reader/corpus \
+			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 notebooks: $(VENV)/.installed
 	$(BIN)/python notebooks/execute.py $(if $(FULL),--full) $(if $(RECORD),--record)

@@ -47,6 +47,15 @@ def demo(
     run(out, splits, jobs)
 
 
+@app.command()
+def versions() -> None:
+    """Print what a bug report needs, and nothing else: versions, system, device."""
+    from .versions import versions as found
+
+    for name, version in found().items():
+        typer.echo(f"{name} {version}")
+
+
 for _command in (
     runs.fit,
     recruit.recruit,

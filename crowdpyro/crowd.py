@@ -24,6 +24,7 @@ from .inference.seeds import generator
 from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict, scale_to_dict
 from .outside import refused
+from .safe_csv import write_csv
 from .survey import WEIGHT, checked_weights
 from .tables import write_whole
 
@@ -355,6 +356,9 @@ class Crowd:
         if self._expected and not isinstance(scale, Categorical):
             return given
         decoded = scale.decode(given)
+        if isinstance(scale, Continuous):
+            # Kept in single precision, .7 is less than .7.
+            return np.clip(decoded, scale.low, scale.high)
         whole = isinstance(scale, Ordinal) and all(level.is_integer() for level in scale.levels)
         return decoded.astype(np.int64) if whole else decoded
 
@@ -377,8 +381,16 @@ class Crowd:
 
         return write_whole(path, write)
 
-    def write(self, path: str | Path) -> Path:
-        """Write `to_netcdf`'s file (`.nc`), or `to_frame`'s rows (`.csv`, `.csv.gz`, `.parquet`), by the suffix."""
+    def write(self, path: str | Path, *, safe: bool = False) -> Path:
+        """Write `to_netcdf`'s file (`.nc`), or `to_frame`'s rows (`.csv`, `.csv.gz`, `.parquet`), by the suffix.
+
+        Parameters
+        ----------
+        path
+            The file.
+        safe
+            Put an apostrophe before texts of a CSV that a spreadsheet would run as formulas.
+        """
         check_suffix(path)
         name = str(path).lower()
         if name.endswith(".nc"):
@@ -386,7 +398,7 @@ class Crowd:
         frame = self.to_frame()
         if name.endswith(".parquet"):
             return write_whole(path, lambda file: frame.to_parquet(file, index=False))
-        return write_whole(path, lambda file: frame.to_csv(file, index=False))
+        return write_csv(frame, path, safe=safe)
 
     @classmethod
     def open(cls, path: str | Path, *, memory: int | str | None = None, client: Client | None = None) -> Crowd:

@@ -1,12 +1,14 @@
 """A crowd's NetCDF file, read by h5py alone, after it was looked through.
 
-HDF5 can link to other files, keep its numbers in them, and declare terabytes of one number in a few bytes. A crowd's
-file does none of it. Where a byte of a heap of texts is wrong, HDF5 2.0 walks it for ever, so that heaps are walked
-before; what is over which dimension is known by its name, and the file's own lists of scales are left alone.
+HDF5 can link to other files, keep its numbers in them, and declare terabytes of one number, or one text a million
+times, in a few bytes. A crowd's file does none of it. Where a byte of a heap of texts is wrong, HDF5 2.0 walks it for
+ever, so that heaps are walked before; what is over which dimension is known by its name, and the file's own lists of
+scales are left alone.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 import re
 from pathlib import Path
@@ -26,30 +28,46 @@ from .survey import WEIGHT, checked_weights
 _PACKED, _REST = 1032, 1 << 20
 # Of HDF5's superblock.
 _SHORTEST = 48
+# Deflate, shuffle, checksum; each of them once.
+_FILTERS = (1, 2, 3)
+# A text's place: its length, the heap, and the number in it.
+_PLACE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 DIMS = ("participant", "problem", "option")
 
 
 def read_dataset(path: Path) -> xr.Dataset:
     """The dataset of a file; raises `DataError`, or what HDF5 does on damage."""
-    _refuse_heaps(path)
+    longest = _longest_text(path)
     with h5py.File(path, "r") as file:
         _refuse_foreign(file, path)
-        arrays = {str(name): _values(array) for name, array in file.items()}
+        arrays = {str(name): _values(array, path, longest) for name, array in file.items()}
         attrs = {name: _alone(value) for name, value in file.attrs.items() if not name.startswith("_")}
     over = {name: (_dims(name, values), values) for name, values in arrays.items()}
     response = {name: over.pop(name) for name in ("response",) if name in over}
     return xr.Dataset(response, over, attrs)
 
 
-def _values(array: Any) -> Any:
+def _values(array: Any, path: Path, longest: int) -> Any:
     """An array as xarray writes it: texts as they are, truth values as bytes with a note."""
-    if h5py.check_string_dtype(array.dtype):
-        texts = array.asstr()[()]
-        # numpy gives each the width of the longest.
-        refuse_larger(4 * texts.size * max(map(len, texts.ravel()), default=0), f"array {array.name!r}")
-        return texts.astype(str)
+    if array.dtype.kind == "O":
+        return _texts(array, path, longest)
     values = array[()]
     return values.astype(bool) if array.attrs.get("dtype") == "bool" else values
+
+
+def _texts(array: Any, path: Path, longest: int) -> Any:
+    """Texts of an array, which HDF5 takes memory for before it has found them: of one, as much as its place says."""
+    if not array.size:
+        return np.empty(0, dtype=str)
+    if array.id.get_offset() is None:
+        raise DataError(f"file {str(path)!r}: {array.name!r} is no list of texts; give a file that to_netcdf wrote.")
+    places = np.fromfile(path, _PLACE, len(array), offset=array.id.get_offset())
+    width = int(places["length"].max())
+    if width > longest:
+        raise DataError(f"file {str(path)!r}: {array.name!r} holds a text that is longer than any; copy it again.")
+    # numpy gives each the width of the longest.
+    refuse_larger(4 * width * len(array), f"array {array.name!r}")
+    return array.asstr()[()].astype(str)
 
 
 def _alone(value: Any) -> Any:
@@ -57,12 +75,13 @@ def _alone(value: Any) -> Any:
     return value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
 
 
-def _refuse_heaps(path: Path) -> None:
-    """Raise `DataError` for a heap of texts whose objects do not lie one after the other within it.
+def _longest_text(path: Path) -> int:
+    """Most bytes of a text; raises `DataError` for a heap of texts that do not lie one after the other within it.
 
     A heap is GCOL, version, its size, and objects: number, references, size, content up to a multiple of 8 bytes.
     Number 0 is the free rest.
     """
+    longest = 0
     wrong = DataError(f"file {str(path)!r} is no crowd, or damaged; give a file that to_netcdf wrote.")
     if path.stat().st_size < _SHORTEST:
         raise wrong
@@ -81,6 +100,8 @@ def _refuse_heaps(path: Path) -> None:
                 at += size if rest else 16 + -(-size // 8) * 8
                 if at > end or (rest and at < end):
                     raise wrong
+                longest = longest if rest else max(longest, size)
+    return longest
 
 
 def _dims(name: str, values: Any) -> tuple[str, ...]:
@@ -104,7 +125,16 @@ def _refuse_foreign(file: Any, path: Path) -> None:
         array = file[name] if isinstance(link, h5py.HardLink) else None
         if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
             raise DataError(f"file {str(path)!r}: {name!r} is no array of its own; give a file that to_netcdf wrote.")
-        declared += int(array.size or 0) * array.dtype.itemsize
+        packed = array.id.get_create_plist()
+        filters = [packed.get_filter(place)[0] for place in range(packed.get_nfilters())]
+        if len(set(filters)) < len(filters) or not set(filters) <= set(_FILTERS):
+            raise DataError(f"file {str(path)!r}: {name!r} is packed in another way than to_netcdf packs.")
+        if array.dtype.kind == "O" and array.ndim != 1:
+            raise DataError(f"file {str(path)!r}: {name!r} holds texts over {array.ndim} dimensions; they have one.")
+        if array.id.get_storage_size() > path.stat().st_size:
+            raise DataError(f"file {str(path)!r}: {name!r} is longer than the file; copy it again.")
+        # A chunk is taken whole, however little of it is the array's.
+        declared += max(int(array.size or 0), math.prod(array.chunks or (0,))) * array.dtype.itemsize
     if declared > _PACKED * path.stat().st_size + _REST:
         raise DataError(f"file {str(path)!r} declares {declared:,} bytes, which it cannot hold; copy it again.")
     refuse_larger(declared, f"file {str(path)!r}")

@@ -42,7 +42,7 @@ def refused(what: str, remedy: str, kind: type[DataError | ModelError] = DataErr
     except CrowdPyroError:
         raise
     except DAMAGE as error:
-        why = (str(error).strip().splitlines() or [""])[0].rstrip(".")[:300]
+        why = " ".join(str(error).split()).rstrip(".")[:300]
         raise kind(f"{what} ({type(error).__name__}: {why}); {remedy}.") from error
 
 

@@ -202,7 +202,7 @@ def _probability_columns(
     wrong = ~absent & ~are_probabilities(probs, scale)
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
-        where, held = row_of(row_names, rows.index[place]), np.round(probs[place], 4).tolist()
+        where, held = row_of(row_names, rows.index[place]), [round(each, 4) for each in probs[place].tolist()]
         remedy = _percents(probs[place]) or "correct them or leave all of them empty."
         raise DataError(
             f"columns {columns[0]!r} to {columns[-1]!r}: {where} holds {held}, which are not "

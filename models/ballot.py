@@ -212,7 +212,9 @@ def parse_ballot(text: str) -> Ballot | None:
     number, options = None, match[2]
     if rule != "approval":
         front, colon, options = match[2].partition(":")
-        if not colon or not front.strip().isdecimal():
+        front = front.strip()
+        # int() refuses thousands of digits.
+        if not colon or not re.fullmatch(r"\d{1,18}", front):
             raise DataError(f"scale={text!r}: write {rule}:N:OPTION,OPTION,..., such as {rule}:2:A,B,C.")
         number = int(front)
     names = tuple(part.strip() for part in options.split(","))

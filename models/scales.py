@@ -237,7 +237,7 @@ def parse_scale(text: str) -> Scale:
     >>> parse_scale("1:3")
     Ordinal(levels=(1.0, 2.0, 3.0))
     """
-    if match := re.fullmatch(r"\s*(-?\d+)\s*(?::|-|\u2013|\.\.|\bto\b)\s*(-?\d+)\s*", text):
+    if match := re.fullmatch(r"\s*(-?\d{1,18})\s*(?::|-|\u2013|\.\.|\bto\b)\s*(-?\d{1,18})\s*", text):
         low, high = int(match[1]), int(match[2])
         if ":" not in text or low >= high:
             example = f"{min(low, high)}:{max(low, high)}" if low != high else f"{low}:{low + 4}"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..safe_csv import write_csv
 from ..tables import write_whole
 from . import reports
 from .table import LabelTable
@@ -147,8 +148,16 @@ class Aggregation:
             [str(label) for label in self.table.classes],
         )
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write `labels.csv`, `posterior.csv`, `participants.csv`, `problems.csv` and `confusion.png`, each whole."""
+    def write(self, folder: str | Path, *, safe: bool = False) -> list[Path]:
+        """Write `labels.csv`, `posterior.csv`, `participants.csv`, `problems.csv` and `confusion.png`, each whole.
+
+        Parameters
+        ----------
+        folder
+            Where they shall stand; it is made.
+        safe
+            Put an apostrophe before texts that a spreadsheet would run as formulas.
+        """
         folder = Path(folder)
         frames = {
             "labels": self.labels.to_frame(),
@@ -156,5 +165,5 @@ class Aggregation:
             "participants": self.participants,
             "problems": self.problems,
         }
-        written = [write_whole(folder / f"{name}.csv", frame.to_csv) for name, frame in frames.items()]
+        written = [write_csv(frame, folder / f"{name}.csv", safe=safe, index=True) for name, frame in frames.items()]
         return [*written, write_whole(folder / "confusion.png", lambda file: self.plot().savefig(file))]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .runs import SafeCsv
+
 
 def aggregate(
     labels: Annotated[
@@ -24,6 +26,7 @@ def aggregate(
     ] = None,
     scale: Annotated[str | None, typer.Option(help="All labels, in their order: 1:5 or a,b,c.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of ties, of SVI and of NUTS.")] = 0,
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Find the true label of each problem and whom to trust: tables of both, and a picture of who confuses what."""
     from ..aggregation.truth import DEFAULT
@@ -48,5 +51,5 @@ def aggregate(
     typer.echo(repr(found)[1:-1])
     if not found.converged:
         typer.echo(f"note: it had not converged after {found.n_iter} iterations", err=True)
-    for path in found.write(out):
+    for path in found.write(out, safe=safe_csv):
         typer.echo(f"wrote {path}")

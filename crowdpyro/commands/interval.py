@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .runs import SafeCsv
+
 _MOST_ROWS = 60
 
 
@@ -36,6 +38,7 @@ def interval(
     picture: Annotated[Path | None, typer.Option(help="File for the forest plot, .png or .pdf.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds, fits and draws.")] = 0,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda.")] = "cpu",
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Confidence intervals of what people answer on average, the people's own beside them."""
     from ..errors import DataError
@@ -59,7 +62,7 @@ def interval(
         raise DataError("give the folder of a run, with --population; or --humans, --twins and --crowd without one.")
     print_intervals(found, wide_console(), _MOST_ROWS)
     if out is not None:
-        write_intervals(found, out)
+        write_intervals(found, out, safe=safe_csv)
         typer.echo(f"wrote {out}")
     if picture is not None:
         figure = found.plot()

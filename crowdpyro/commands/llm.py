@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .runs import SCALES, Scheduler
+from .runs import SCALES, SafeCsv, Scheduler
 
 cache = typer.Typer(
     help="Look into a cache of an LLM's answers, or take some out.", no_args_is_help=True, rich_markup_mode=None
@@ -63,6 +63,7 @@ def refer(
     listed: Annotated[int | None, typer.Option(min=1, help="Of a server: how many next tokens to ask for.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of a server: requests at a time.")] = None,
     scheduler: Scheduler = None,
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Ask an LLM about problems; called again after an interruption, it goes on."""
     from ..runs.refer import Asking, beside, numbers_of, refer_files
@@ -105,7 +106,17 @@ def refer(
     }
     try:
         with connected(scheduler) as client:
-            refer_files(problems, out, typer.echo, llm=llm, scale=scale, loading=loading, asking=asking, client=client)
+            refer_files(
+                problems,
+                out,
+                typer.echo,
+                llm=llm,
+                scale=scale,
+                loading=loading,
+                asking=asking,
+                client=client,
+                safe=safe_csv,
+            )
     except KeyboardInterrupt:
         typer.echo("stopped" if no_cache else "stopped. The same command goes on.", err=True)
         raise typer.Exit(130) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .runs import Device, NewProblems, NewReferences, Run
+from .runs import Device, NewProblems, NewReferences, Run, SafeCsv
 from .study import app as studies
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def condition(
     coverage: Annotated[float, typer.Option(help="Chance of the bands.")] = 0.9,
     seed: Seed = 0,
     device: Device = "cpu",
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Get to know people from a few answers and predict their others; no LLM is asked about them."""
     from ..crowd import check_suffix
@@ -53,13 +54,13 @@ def condition(
         seed=seed,
         device=device,
     )
-    write_table(found.predict(asked, told, coverage=coverage), out)
+    write_table(found.predict(asked, told, coverage=coverage), out, safe=safe_csv)
     typer.echo(f"wrote predictions for {found.data.n_participants:,} people to {out}")
     if people is not None:
-        write_table(found.to_frame().reset_index(), people)
+        write_table(found.to_frame().reset_index(), people, safe=safe_csv)
         typer.echo(f"wrote {people}")
     if crowd is not None:
-        found.generate(asked, told, seed=seed).write(crowd)
+        found.generate(asked, told, seed=seed).write(crowd, safe=safe_csv)
         typer.echo(f"wrote {crowd}")
 
 

@@ -17,6 +17,9 @@ NewProblems = Annotated[Path | None, typer.Option(help="Problems other than thos
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a dask.distributed scheduler, tcp://...; its workers compute.")
 ]
+SafeCsv = Annotated[
+    bool, typer.Option("--safe-csv", help="In CSV, an apostrophe before texts that a spreadsheet would run.")
+]
 NewReferences = Annotated[Path | None, typer.Option(help="The LLM's answers to those problems.")]
 
 
@@ -115,6 +118,7 @@ def generate(
     memory: Annotated[
         str | None, typer.Option(help="With --store: most that a process may hold beside the model, as 2GB.")
     ] = None,
+    safe_csv: SafeCsv = False,
 ) -> None:
     """Recruit a crowd and let it answer; every row says that it is synthetic."""
     from ..crowd import check_suffix
@@ -158,7 +162,7 @@ def generate(
         typer.echo("stopped" if store is None else "stopped. The same command goes on.", err=True)
         raise typer.Exit(130) from None
     if out is not None:
-        crowd.write(out)
+        crowd.write(out, safe=safe_csv)
     typer.echo(
         f"wrote {crowd.n_participants:,} synthetic participants x {crowd.n_problems:,} problems to {out or store}"
     )

@@ -250,7 +250,7 @@ class CacheFile:
                 "another path, or delete the file, and it is filled anew."
             )
         laid_out = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
-        if sorted(laid_out) != sorted(_TABLES):
+        if sorted(map(str, laid_out)) != sorted(_TABLES):
             # A view or a trigger of somebody else would run its own SQL, without end if it likes.
             raise DataError(f"cache {str(self.path)!r} has other tables than a cache; give another path.")
         # Of a log, NORMAL would leave the last batches to a power cut.

@@ -13,8 +13,9 @@ from ..crowd_intervals import design_arguments
 from ..data import read_participants
 from ..errors import DataError
 from ..estimator import CrowdLLM
+from ..safe_csv import write_csv
 from ..survey import WEIGHT, SurveyDesign, checked_weights, taken_off
-from ..tables import read_table, require_columns, row_of, rows_named, rows_of, shown, write_whole
+from ..tables import read_table, require_columns, row_of, rows_named, rows_of, shown
 from ..theory.interval import crowd_interval
 from ..theory.interval_result import CrowdInterval
 from ..theory.pooled import pooled_interval
@@ -135,9 +136,9 @@ def _design(path: Path, people: pd.Index, say: Say) -> SurveyDesign | None:
     return None if design is None else design.rows(rows_of(people, design.table.index, "participant"))
 
 
-def write_intervals(interval: CrowdInterval, path: Path) -> Path:
-    """Write `to_frame` as `.csv` or `.csv.gz`, whole or not at all."""
-    return write_whole(path, lambda file: interval.to_frame().to_csv(file))
+def write_intervals(interval: CrowdInterval, path: Path, *, safe: bool = False) -> Path:
+    """Write `to_frame` as `.csv` or `.csv.gz`, whole or not at all; `safe` for spreadsheets."""
+    return write_csv(interval.to_frame(), path, safe=safe, index=True)
 
 
 def _read(path: Path, shares: bool) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from ..data import CrowdData, answer_words, read_participants, read_problems
 from ..errors import DataError
 from ..estimator import CrowdLLM
 from ..references import References
+from ..safe_csv import write_csv
 from ..tables import read_table, require_columns, shown, write_whole
 from .folder import Say, load_run, new_references
 
@@ -176,13 +177,13 @@ def check_table(path: Path) -> None:
         raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table by its suffix, whole or not at all."""
+def write_table(table: pd.DataFrame, path: Path, *, safe: bool = False) -> None:
+    """Write a table by its suffix, whole or not at all; a CSV `safe` for spreadsheets."""
     check_table(path)
     if str(path).lower().endswith(".parquet"):
         write_whole(path, lambda file: table.to_parquet(file, index=False))
     else:
-        write_whole(path, lambda file: table.to_csv(file, index=False))
+        write_csv(table, path, safe=safe)
 
 
 def _union(own: pd.DataFrame, further: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from ..llm.personas import PERSONA, personas_of
 from ..llm.prompts import CHAT, PLAIN, PROMPTS, Prompt
 from ..llm.referring import Referring
 from ..models.scales import Scale, parse_scale
-from ..tables import read_table, require_columns, write_whole
+from ..safe_csv import write_csv
+from ..tables import read_table, require_columns
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -82,6 +83,7 @@ def refer_files(
     loading: dict[str, Any],
     asking: Asking,
     client: Client | None = None,
+    safe: bool = False,
 ) -> References:
     """Ask an LLM about the problems of a file, and write its answers whole.
 
@@ -99,6 +101,8 @@ def refer_files(
         How they are put.
     client
         Of a cluster whose workers ask, each with a replica of its own.
+    safe
+        Whether texts that a spreadsheet would run as formulas get an apostrophe. References are read back: they do not.
     """
     from ..references import check_suffix
     from ..scale.referring import refer_on
@@ -127,9 +131,8 @@ def refer_files(
         references = replace(references, sources=sources)
     references.write(out)
     if references.texts is not None:
-        texts = references.texts
         path = out.with_name(f"{out.name.partition('.')[0]}.texts.csv")
-        say(f"wrote {write_whole(path, lambda file: texts.to_csv(file, index=False))}")
+        say(f"wrote {write_csv(references.texts, path, safe=safe)}")
     say(f"wrote {out}")
     return references
 

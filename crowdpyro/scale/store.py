@@ -100,7 +100,9 @@ class Store:
         if not folder.is_dir():
             return
         further = len(_chunks(self.path / RESPONSE)) - 2
-        for row in os.scandir(folder):
+        with os.scandir(folder) as found:
+            rows = list(found)
+        for row in rows:
             # A link would have blocks written where it leads.
             if not row.name.isdecimal() or row.is_symlink() or not row.is_dir():
                 raise DataError(f"store {str(self.path)!r}: {row.name!r} is no row of blocks; delete it.")

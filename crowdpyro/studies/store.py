@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import DataError
+from ..outside import json_of, refused
 from ..tables import write_whole
 from .cell import CELL_COLUMNS, Cell, word
 from .rows import ROW_COLUMNS, checked
@@ -87,8 +88,9 @@ class ResultsStore:
             chosen &= pc.field("metric").isin(list(metrics))
         if protocol is not None:
             chosen &= pc.field("protocol") == protocol
-        table = ds.dataset([str(path) for path in paths]).to_table(columns=list(COLUMNS), filter=chosen)
-        frame: pd.DataFrame = table.to_pandas(categories=list(_TEXT) if units else None)
+        with refused(f"folder {str(self.folder)!r} holds a cell that cannot be read", "delete it, and run the study"):
+            table = ds.dataset([str(path) for path in paths]).to_table(columns=list(COLUMNS), filter=chosen)
+            frame: pd.DataFrame = table.to_pandas(categories=list(_TEXT) if units else None)
         return frame
 
     def fail(self, cell: Cell, error: str) -> None:
@@ -97,7 +99,8 @@ class ResultsStore:
 
     def failures(self) -> dict[str, str]:
         """Last line of each failed cell's traceback, by the cell as messages name it."""
-        texts = [path.read_text(encoding="utf-8") for path in sorted((self.folder / "failed").glob("*.txt"))]
+        files = sorted((self.folder / "failed").glob("*.txt"))
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
         return {text.partition("\n")[0]: text.strip().rpartition("\n")[2] for text in texts}
 
     def check(self, study: Study, data: Path | None) -> dict[str, Any]:
@@ -111,10 +114,10 @@ class ResultsStore:
         now = {"study": study.name, "revision": study.revision, "files": _digests(study, data)}
         before = self.origin()
         for what, value in now.items():
-            if before and before[what] != value:
+            if before and before.get(what) != value:
                 raise DataError(
-                    f"folder {str(self.folder)!r} holds results of {what} {_short(before[what])}, not {_short(value)}; "
-                    "give another folder, or empty this one."
+                    f"folder {str(self.folder)!r} holds results of {what} {_short(before.get(what))}, not "
+                    f"{_short(value)}; give another folder, or empty this one."
                 )
         versions = {name: version(name) for name in _PACKAGES}
         known = before.get("versions", [])
@@ -130,11 +133,9 @@ class ResultsStore:
         path = self.folder / "study.json"
         with suppress(FileNotFoundError):
             try:
-                found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+                return json_of(path.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise DataError(f"file {str(path)!r} is not JSON ({error}); delete it, and run the study.") from error
-            else:
-                return found
         return {}
 
     def _failure(self, cell: Cell) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
+import platform
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -88,3 +92,29 @@ def test_the_help_of_the_scale_names_ballots():
     output = CliRunner().invoke(cli.app, ["fit", "--help"]).output
     for rule in ("approval:", "choose:2:", "rank:2:", "points:10:"):
         assert rule in output
+
+
+def test_versions_are_what_a_bug_report_needs_and_nothing_else(monkeypatch):
+    monkeypatch.setenv("CROWDPYRO_API_KEY", "key-of-a-server")
+    lines = CliRunner().invoke(cli.app, ["versions"]).output.splitlines()
+    found = dict(line.split(" ", 1) for line in lines)
+    assert found["crowdpyro"] == cli.__version__
+    assert found["torch"] == metadata.version("torch")
+    assert found["python"] == platform.python_version()
+    assert list(found)[-4:] == ["python", "system", "cores", "device"]
+    private = {"key-of-a-server", platform.node(), str(Path.home()), getpass.getuser(), str(Path.cwd())}
+    assert not [word for word in private if len(word) > 1 and any(word in line for line in lines)]
+
+
+def test_versions_leave_out_what_is_not_installed(monkeypatch):
+    from crowdpyro.versions import versions
+
+    def none(name):
+        if name == "zarr":
+            raise metadata.PackageNotFoundError
+        return "1"
+
+    monkeypatch.setattr(metadata, "version", none)
+    found = versions()
+    assert "zarr" not in found
+    assert found["torch"] == "1"

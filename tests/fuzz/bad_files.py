@@ -1,0 +1,211 @@
+"""Files that were found to go wrong, or that are known to do so elsewhere: for which reader, made how, refused why."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import io
+import json
+import sqlite3
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import readers
+
+Bad = tuple[str, Callable[[], bytes], str]
+
+
+def _crowd(change: Callable[[h5py.File], object]) -> bytes:
+    """A valid crowd's file, changed by h5py."""
+    file = io.BytesIO(readers.valid()["crowd"][0])
+    with h5py.File(file, "r+") as opened:
+        change(opened)
+    return file.getvalue()
+
+
+def _instead(name: str, **how: Any) -> Callable[[], bytes]:
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file.create_dataset(name, **how)
+
+    return functools.partial(_crowd, change)
+
+
+def _linked(file: h5py.File) -> None:
+    del file["weight"]
+    file["weight"] = h5py.ExternalLink("/etc/passwd", "weight")
+
+
+def _endless_heap() -> bytes:
+    """The free rest of the heap ends before the heap does: HDF5 2.0 walks on from there for ever."""
+    content = bytearray(readers.valid()["crowd"][0])
+    heap = content.index(b"GCOL\x01")
+    end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+    at = heap + 16
+    while content[at : at + 2] != b"\0\0":
+        at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
+    content[at + 8 : at + 16] = struct.pack("<Q", end - at - 8 - 16)
+    return bytes(content)
+
+
+def _long_text() -> bytes:
+    """A text of 4 GB, as its place says, for which HDF5 took them."""
+    file = io.BytesIO(readers.valid()["crowd"][0])
+    with h5py.File(file, "r") as opened:
+        at = opened["participant"].id.get_offset()
+    content = bytearray(file.getvalue())
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+    return bytes(content)
+
+
+def _surprising(file: h5py.File) -> None:
+    file.create_dataset("surprise", data=[1.0])
+
+
+def _layout_of_bytes() -> bytes:
+    """The layout of a table is no text: comparing it with ours was a TypeError."""
+    path = Path(readers._folder(), "layout.sqlite")
+    path.write_bytes(readers.valid()["cache"][0])
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'answers'")
+    connection.commit()
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+    return path.read_bytes()
+
+
+def _store(**changes: Any) -> bytes:
+    """Metadata of the answers of a store, changed."""
+    place, content = next(
+        (each[:1], each[1:]) for each in readers.valid()["store"] if json.loads(each[1:]).get("shape", [0, 0])[1:]
+    )
+    return place + json.dumps(json.loads(content) | changes).encode()
+
+
+def _group(**changes: Any) -> bytes:
+    place, content = next(
+        (each[:1], each[1:]) for each in readers.valid()["store"] if json.loads(each[1:])["node_type"] == "group"
+    )
+    return place + json.dumps(json.loads(content) | changes).encode()
+
+
+def _described(**changes: Any) -> bytes:
+    return json.dumps(readers.valid_model()[0] | changes).encode()
+
+
+def _configured(**changes: Any) -> bytes:
+    return _described(config=readers.valid_model()[0]["config"] | changes)
+
+
+BAD: dict[str, Bad] = {
+    "crowd: endless heap": ("crowd", _endless_heap, "is no crowd, or damaged"),
+    "crowd: text of 4 GB": ("crowd", _long_text, "longer than any"),
+    "crowd: link to another file": ("crowd", lambda: _crowd(_linked), "no array of its own"),
+    "crowd: numbers in another file": (
+        "crowd",
+        _instead("weight", shape=2, dtype="f8", external=[("/etc/passwd", 0, 16)]),
+        "no array of its own",
+    ),
+    "crowd: terabytes of one number": (
+        "crowd",
+        _instead("response", shape=(2**20, 2**20), chunks=(2**10, 2**10), dtype="i1", compression="gzip"),
+        "which it cannot hold",
+    ),
+    "crowd: chunk larger than the array": (
+        "crowd",
+        _instead("response", shape=(2, 2), maxshape=(None, None), chunks=(2**15, 2**15), dtype="i1"),
+        "which it cannot hold",
+    ),
+    "crowd: packed otherwise": (
+        "crowd",
+        _instead("response", data=np.zeros((2, 2), np.int8), chunks=(2, 2), compression="lzf"),
+        "packed in another way",
+    ),
+    "crowd: code off the scale": (
+        "crowd",
+        _instead("response", data=np.full((2, 2), 99, np.int8)),
+        "holds the code 99",
+    ),
+    "crowd: negative weight": ("crowd", _instead("weight", data=[1.0, -1.0]), "weight"),
+    "crowd: an array of another name": ("crowd", lambda: _crowd(_surprising), "none of a crowd's"),
+    "crowd: another file": ("crowd", lambda: b"CDF\x01" + bytes(100), "is no crowd"),
+    "crowd: empty file": ("crowd", bytes, "is no crowd"),
+    "cache: layout of bytes": ("cache", _layout_of_bytes, "other tables than a cache|damaged"),
+    "cache: another file": ("cache", lambda: b"SQLite format 4\0" + bytes(100), "no cache"),
+    "store: pickled": (
+        "store",
+        lambda: _store(codecs=[{"name": "numcodecs.pickle", "configuration": {}}]),
+        "packed by numcodecs.pickle",
+    ),
+    "store: of the older format": ("store", lambda: _group(zarr_format=2), "format 2"),
+    "store: metadata elsewhere": ("store", lambda: _group(consolidated_metadata={"metadata": {}}), "in the group's"),
+    "store: a million million blocks": ("store", lambda: _store(shape=[10**12, 10**12]), "blocks"),
+    "store: a negative shape": ("store", lambda: _store(shape=[-1, 2]), "has the shape"),
+    "description: deep": ("description", lambda: b"[" * 10**5, "holds no readable model"),
+    "description: a list": ("description", lambda: b"[]", "is a list"),
+    "description: another version": ("description", lambda: _described(format=10**30), "has format 1000"),
+    "description: no version": ("description", lambda: _described(format=None), "has format None"),
+    "description: wide layers": ("description", lambda: _configured(n_hidden=10**9), "no array of the saved model"),
+    "description: another scale": (
+        "description",
+        lambda: _described(scale={"kind": "ordinal", "levels": [1, 2]}),
+        "size mismatch|expected floats",
+    ),
+    "description: path as a part": (
+        "description",
+        lambda: _described(parts={"guide": "../x"}),
+        "part|guide|damaged",
+    ),
+    "arrays: a pickle": ("arrays", lambda: b"\x80\x04\x95" + bytes(50), "holds no readable model"),
+    "arrays: cut off": ("arrays", lambda: readers.valid_model()[1][:-9], "holds no readable model"),
+    "checkpoint: no metadata": ("checkpoint", lambda: readers.valid_model()[1], "cannot be read"),
+    "csv: zero bytes": ("csv", lambda: b"problem,text\na,x\0y\n", "zero bytes"),
+    "csv: half a pair": ("csv", lambda: b"problem,text\na,\xed\xa0\xbd\n", "not UTF-8"),
+    "csv: cells beyond the header": ("csv", lambda: b"a,b\n1,2,3,4\n", "a.csv|table.csv"),
+    "gz: cut off": ("gz", lambda: readers.valid()["gz"][0][:-8], "cannot be read"),
+    "parquet: cut off": ("parquet", lambda: readers.valid()["parquet"][0][:-20], "cannot be read"),
+    "options: code": ("options", lambda: b"responses: !!python/object/apply:os.system ['true']\n", "run.yaml"),
+    "options: a billion laughs": (
+        "options",
+        lambda: b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        "alias",
+    ),
+    "filter: a call": ("filter", lambda: b"__import__('os').system('true')", "is no comparison"),
+    "filter: an attribute": ("filter", lambda: b"age.__class__ == 1", "is no comparison"),
+    "scale: a blank that int does not know": ("scale", lambda: b"rank:0\x1d:A,C", "whole number"),
+    "scale: more digits than int reads": ("scale", lambda: b"1:" + b"9" * 5000, "scale="),
+    "ballot: more digits than int reads": ("scale", lambda: b"rank:" + b"9" * 5000 + b":A,B", "write rank:N"),
+    "answers: more points than int reads": (
+        "answers",
+        lambda: b"\x06problem,participant,response\na,p,A=" + b"9" * 5000 + b"\n",
+        "points",
+    ),
+    "pb: more digits than int reads": (
+        "pb",
+        lambda: readers.valid()["pb"][0].replace(b"budget;100", b"budget;" + b"9" * 5000),
+        "budget",
+    ),
+    "scale: too many levels": ("scale", lambda: b"0:1000000000", "levels"),
+}
+
+
+def _long_parquet() -> bytes:
+    """Ten million rows of one value, in a few kilobytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out = io.BytesIO()
+    pq.write_table(pa.table({"problem": pa.DictionaryArray.from_arrays(np.zeros(10**7, np.int8), ["a"])}), out)
+    return out.getvalue()
+
+
+# Too much for a machine of 100 MB.
+INFLATED: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "gz": ("gz", lambda: gzip.compress(b"problem,text\n" + b"a,b\n" * 2**22, mtime=0)),
+    "parquet": ("parquet", _long_parquet),
+}
