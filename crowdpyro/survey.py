@@ -63,7 +63,7 @@ class SurveyDesign:
 
     @property
     def units(self) -> npt.NDArray[np.str_] | None:
-        """PSU of each person, `(n,)`, named within its stratum, so that two strata may count theirs alike; None if unknown."""
+        """PSU of each person, `(n,)`, named within its stratum: two strata may count theirs alike; None if unknown."""
         if PSU not in self.table.columns:
             return None
         psu = self.table[PSU].to_numpy(dtype=str)
