@@ -56,14 +56,14 @@ class SurveyDesign:
 
     @property
     def strata(self) -> npt.NDArray[np.str_] | None:
-        """Stratum of each person; one for all where only PSUs are known, None where neither is."""
+        """Stratum of each person, `(n,)`; one for all where only PSUs are known, None where neither is."""
         if STRATUM in self.table.columns:
             return self.table[STRATUM].to_numpy(dtype=str)
         return None if self.units is None else np.full(len(self.table), "all")
 
     @property
     def units(self) -> npt.NDArray[np.str_] | None:
-        """PSU of each person, named within its stratum, so that two strata may count theirs alike; None if unknown."""
+        """PSU of each person, `(n,)`, named within its stratum: two strata may count theirs alike; None if unknown."""
         if PSU not in self.table.columns:
             return None
         psu = self.table[PSU].to_numpy(dtype=str)

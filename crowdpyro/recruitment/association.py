@@ -85,7 +85,7 @@ def pairwise_v(
     like
         Whose quintiles cut the numbers; their own when None.
     weights
-        Of the people; equal ones when None.
+        Of the people, `(n,)`; equal ones when None.
     corrected
         As in `cramers_v`.
 

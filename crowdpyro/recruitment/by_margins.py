@@ -40,7 +40,7 @@ class RakedPool:
     margins
         What the population is like.
     weights
-        To stay close to; the column `weight` when None, equal without it.
+        To stay close to, `(n_people,)`; the column `weight` when None, equal without it.
     qualified
         Who may be drawn (see `Filter`).
     quotas
@@ -51,7 +51,7 @@ class RakedPool:
     candidates
         Those who qualify.
     shares
-        Their raked weights, summing to one.
+        Their raked weights, `(n_people,)`, summing to one.
 
     Raises
     ------

@@ -78,7 +78,7 @@ class LearnedProfiles:
         ordinal
             Levels in order of traits that are ordered; ordered categorical columns need no mention.
         weights
-            Of people, where they are no plain sample; the column `weight` when None.
+            Of people, `(n_people,)`, where they are no plain sample; the column `weight` when None.
         config
             Settings.
         seed

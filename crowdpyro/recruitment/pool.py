@@ -24,7 +24,7 @@ class Pool:
     people
         Candidates, one row a person, in the columns of the training frame.
     weights
-        Chances of being drawn, up to a factor; the column `weight` when None, equal without it.
+        Chances of being drawn, `(n_people,)`, up to a factor; the column `weight` when None, equal without it.
     qualified
         Who may be drawn (see `Filter`).
     replace

@@ -29,7 +29,7 @@ class RecruitmentReport:
     recruited, target
         Profiles, the target's without gaps; None where only margins are known.
     weights
-        Of the target's people, which sum to one; None without a target.
+        Of the target's people, `(n_target,)`, which sum to one; None without a target.
     margins
         One row a level: `trait`, `level`, shares `wanted` and `achieved`, and their `difference`.
     distance
@@ -86,7 +86,7 @@ def recruitment_report(
     margins
         Published ones; those of the target's labels, and of numbers of few values, when None.
     weights
-        Of the target's people.
+        Of the target's people, `(n_target,)`.
     ordinal
         Levels in order of ordered traits, for W1.
     max_n

@@ -34,7 +34,7 @@ class GapTest:
     Attributes
     ----------
     gaps
-        Of every problem.
+        Of every problem, `(n_problems,)`.
     mean, se
         Their average and its standard error.
     low, high

@@ -113,7 +113,7 @@ def dequantisation_w1(levels: npt.ArrayLike, probabilities: npt.ArrayLike, noise
     Parameters
     ----------
     levels, probabilities
-        Increasing numbers, and their chances.
+        Increasing numbers, and their chances, `(n_levels,)` each.
     noise_scale
         Standard deviation, above 0.
 
