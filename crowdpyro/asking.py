@@ -23,7 +23,7 @@ from .models.belief import ParticipantView
 from .models.encoder import ProblemView
 from .recruit import Recruits
 from .references import References
-from .tables import shown
+from .tables import counted, shown
 from .twins import all_known, twins_of
 
 if TYPE_CHECKING:
@@ -150,9 +150,9 @@ def _warn_of_text_alone(fitted: Fitted, n_asked: int) -> None:
     text, n_trained = fitted.features.text, len(fitted.problems)
     if text is not None and not fitted.features.sources and text.n_components >= n_trained - 1:
         logger.warning(
-            "%d new problem(s): only their text is known, and n_components=%d of %d training problems tell of no "
+            "%s: only the text is known, and n_components=%d of %d training problems tell of no "
             "other; expect no better than n_components=0, or give references.",
-            n_asked,
+            counted(n_asked, "new problem"),
             text.n_components,
             n_trained,
         )

@@ -122,6 +122,9 @@ def loo_pit(
 
 
 def _same_scale(model: CrowdLLM, data: CrowdData) -> None:
+    from .data import require_data
+
+    require_data(data)
     if data.scale != model.scale:
         raise DataError(f"data is on {data.scale}, the model on {model.scale}; put them on one scale.")
     if not data.n_answers:

@@ -18,13 +18,13 @@ import pandas as pd
 
 from .asking import Asked, frame_of, twin_references
 from .crowd import Crowd
-from .data import CrowdData
+from .data import CrowdData, require_data
 from .errors import DataError
 from .models.ballot import Ballot
 from .models.scales import Categorical
 from .predicted import numbers, predictions
 from .recruit import Recruits
-from .tables import shown
+from .tables import counted, shown
 from .waves import joined, people_of_wave, wave_of, with_a_chance
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class ConditionedPeople:
 
     def __repr__(self) -> str:
         data = self.data
-        return f"<ConditionedPeople: {data.n_participants} people, {data.n_answers} answers, {data.scale}>"
+        people = counted(data.n_participants, "person", "people")
+        return f"<ConditionedPeople: {people}, {counted(data.n_answers, 'answer')}, {data.scale}>"
 
     @property
     def participants(self) -> pd.DataFrame:
@@ -370,6 +371,7 @@ class ConditionedPeople:
 
     def _further(self, data: CrowdData, references: References | None) -> Batch:
         """Answers to be scored, in the order of these people."""
+        require_data(data)
         if data.scale != self.data.scale:
             raise DataError(f"data is on {data.scale}, the model on {self.data.scale}; put them on one scale.")
         if not data.n_answers:

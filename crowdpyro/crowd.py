@@ -17,7 +17,7 @@ import xarray as xr
 
 from .aggregation.summaries import summarise
 from .aggregation.truth import MODELS
-from .data import CrowdData
+from .data import CrowdData, require_data
 from .errors import DataError
 from .inference.checks import correlations
 from .inference.seeds import generator
@@ -26,7 +26,7 @@ from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_d
 from .outside import refused
 from .safe_csv import write_csv
 from .survey import WEIGHT, checked_weights
-from .tables import write_whole
+from .tables import counted, write_whole
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -129,6 +129,7 @@ class Crowd:
     @classmethod
     def from_data(cls, data: CrowdData) -> Crowd:
         """The humans themselves as a crowd, with their survey weights."""
+        require_data(data)
         return cls.from_matrix(
             data.matrix(),
             scale=data.scale,
@@ -139,8 +140,8 @@ class Crowd:
         )
 
     def __repr__(self) -> str:
-        source = self.dataset.attrs.get("source", "unknown")
-        return f"<Crowd: {self.n_participants} {source} participants x {self.n_problems} problems, {self.scale}>"
+        people = counted(self.n_participants, f"{self.dataset.attrs.get('source', 'unknown')} participant")
+        return f"<Crowd: {people} x {counted(self.n_problems, 'problem')}, {self.scale}>"
 
     @property
     def scale(self) -> Scale:

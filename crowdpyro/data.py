@@ -23,12 +23,13 @@ from .long_frames import (
     renamed,
     sorted_ids,
     stripped,
+    under_keys,
 )
 from .models.ballot import EMPTY, Ballot
 from .models.scales import Continuous, Scale
 from .profiles import clean_profiles
 from .survey import PSU, STRATUM, WEIGHT, SurveyDesign, taken_off
-from .tables import read_table, require_columns, require_rows, row_of
+from .tables import counted, read_table, row_of
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -111,8 +112,7 @@ class CrowdData:
         if missing_profile not in ("level", "drop"):
             raise DataError(f"missing_profile={missing_profile!r}: give 'level' or 'drop'.")
         notes: list[str] = []
-        responses = require_rows(renamed(responses, ("problem", "participant", "response"), "responses"), "responses")
-        require_columns(responses, ("problem", "participant", "response"), "responses")
+        responses = under_keys(responses, ("problem", "participant", "response"), "responses")
         problems = problem_table(renamed(problems, ("problem", "text"), "problems"))
         if participants is None:
             people = pd.DataFrame(index=sorted_ids(stripped(responses["participant"])))
@@ -139,7 +139,8 @@ class CrowdData:
                 )
             lost = stripped(responses["participant"]).isin(people.index[gaps])
             notes.append(
-                f"{int(gaps.sum())} participants with a missing profile value dropped, with {int(lost.sum())} answers"
+                f"{counted(int(gaps.sum()), 'participant')} with a missing profile value dropped, with "
+                f"{counted(int(lost.sum()), 'answer')}"
             )
             responses = responses[~lost]
             people = people[~gaps]
@@ -148,7 +149,7 @@ class CrowdData:
         notes.extend((*taken, *filled))
         given = responses["response"].notna() & (responses["response"].astype(str).str.strip() != "")
         if not given.all():
-            notes.append(f"{int((~given).sum())} empty responses taken as no answer")
+            notes.append(f"{counted(int((~given).sum()), 'empty response')} taken as no answer")
             responses = responses[given]
         if responses.empty:
             raise DataError("column 'response' of responses holds no answer at all; give at least one.")
@@ -364,3 +365,18 @@ def read_problems(path: str | Path) -> pd.DataFrame:
 def read_participants(path: str | Path) -> pd.DataFrame:
     """Profiles of a file, indexed by participant."""
     return participant_table(renamed(read_table(path, _TRAITS), ("participant",), "participants"))
+
+
+def amounts(data: CrowdData) -> str:
+    """How much there is: 1,088 answers of 150 people to 8 problems."""
+    people = counted(data.n_participants, "person", "people")
+    return f"{counted(data.n_answers, 'answer')} of {people} to {counted(data.n_problems, 'problem')}"
+
+
+def require_data(data: object) -> None:
+    """Raise `DataError` for anything but a `CrowdData`, such as the table that one is made of."""
+    if not isinstance(data, CrowdData):
+        raise DataError(
+            f"data is of type {type(data).__name__}; give a CrowdData (of tables: CrowdData.from_frames, of files: "
+            "CrowdData.read)."
+        )

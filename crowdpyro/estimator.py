@@ -15,7 +15,7 @@ from .asking import Asked, batch_of, covariates_of, frame_of, shares_of, twin_re
 from .checkpoint import Checkpoint
 from .config import CrowdConfig
 from .crowd import Crowd
-from .data import CrowdData
+from .data import CrowdData, require_data
 from .errors import DataError, ModelError
 from .fitting import fit_model, referred
 from .generating import Answering, Decision, crowd_of
@@ -154,6 +154,7 @@ class CrowdLLM(WhatWasFitted):
 
         usable_device(self.device)
         checked_seed(seed)
+        require_data(data)
         if data.n_answers == 0:
             raise DataError("data has no answers; give at least one.")
         with_llm = self.config.use_reference
@@ -303,6 +304,7 @@ class CrowdLLM(WhatWasFitted):
         if n_draws < 64:
             raise ModelError(f"n_draws={n_draws}: a reported log score takes at least 64 draws.")
         fitted = self._state()
+        require_data(data)
         if data.scale != fitted.scale:
             raise DataError(f"data is on {data.scale}, the model on {fitted.scale}; put them on one scale.")
         batch = self.batch(data, references)
@@ -386,6 +388,7 @@ class CrowdLLM(WhatWasFitted):
         references
             Of problems that are not of training.
         """
+        require_data(data)
         return batch_of(self._state(), self.backbone, data, references)
 
     def _asked(self, problems: pd.DataFrame | Iterable[object] | None, references: References | None) -> Asked:

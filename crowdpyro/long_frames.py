@@ -46,6 +46,15 @@ def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFra
     return _with_names(frame, aliases)
 
 
+def under_keys(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
+    """`renamed`, of a table that has rows and all keys; what it lacks is said in the names that it was given under."""
+    found = require_rows(renamed(frame, keys, name), name)
+    written = {ours: theirs for ours, theirs in zip(found.columns, frame.columns, strict=True) if ours != theirs}
+    synonyms = {key: alias for key, alias in _ALIASES.items() if set(written.values()) & set(_ALIASES.values())}
+    require_columns(found, keys, name, written=written, synonyms=synonyms)
+    return found
+
+
 def _with_names(frame: pd.DataFrame, names: Mapping[Any, str]) -> pd.DataFrame:
     """Columns renamed; pandas takes .3 ms to rename none."""
     return frame.rename(columns=names) if names else frame

@@ -199,11 +199,12 @@ def _probability_columns(
         )
     probs = np.stack([_number_column(rows[column], column, row_names) for column in columns], axis=1)
     absent = np.asarray(np.isnan(probs).all(axis=1))
-    wrong = ~absent & ~are_probabilities(probs, scale)
+    wrong = ~absent & ~are_probabilities(probs, scale, _rounding(probs))
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         where, held = row_of(row_names, rows.index[place]), [round(each, 4) for each in probs[place].tolist()]
-        remedy = _percents(probs[place]) or "correct them or leave all of them empty."
+        summed = f" (they sum to {probs[place].sum():.4g})" if summing(scale) else ""
+        remedy = _percents(probs[place]) or f"correct them{summed} or leave all of them empty."
         raise DataError(
             f"columns {columns[0]!r} to {columns[-1]!r}: {where} holds {held}, which are not "
             f"probabilities{summing(scale)}; {remedy}"
@@ -214,12 +215,19 @@ def _probability_columns(
     return values, int(absent.sum()), 0
 
 
-def are_probabilities(values: FloatArray, scale: Scale) -> npt.NDArray[np.bool_]:
+def are_probabilities(values: FloatArray, scale: Scale, rounding: float = 1e-4) -> npt.NDArray[np.bool_]:
     """Which rows, along the last axis, are probabilities of the levels; NaN rows are not."""
     within = (values >= 0).all(axis=-1)
     if not summing(scale):
         return np.asarray(within & (values <= 1).all(axis=-1))
-    return np.asarray(within & np.isclose(values.sum(axis=-1), 1.0, atol=1e-4))
+    return np.asarray(within & np.isclose(values.sum(axis=-1), 1.0, atol=rounding))
+
+
+def _rounding(probs: FloatArray) -> float:
+    """How far from one a row may sum whose numbers were rounded to the decimals that they have, two at least."""
+    written = probs[~np.isnan(probs)]
+    decimals = next((d for d in (2, 3, 4) if np.allclose(written, np.round(written, d), rtol=0.0, atol=1e-9)), None)
+    return 1e-4 if decimals is None else max(1e-4, 0.5 * 10.0**-decimals * probs.shape[1])
 
 
 def summing(scale: Scale) -> str:

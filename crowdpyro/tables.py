@@ -9,7 +9,7 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -234,9 +234,27 @@ def require_rows(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame
 
 
-def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
-    """Raise `DataError` naming the columns that a table lacks, those it has, and which of these may be meant."""
+def require_columns(
+    frame: pd.DataFrame,
+    columns: Iterable[str],
+    name: str,
+    *,
+    written: Mapping[Any, Any] | None = None,
+    synonyms: Mapping[str, str] | None = None,
+) -> None:
+    """Raise `DataError` naming the columns that a table lacks, those it has, and which of these may be meant.
+
+    Parameters
+    ----------
+    frame, columns, name
+        The table, what it needs, and what it is called in the message.
+    written
+        How a column that was renamed stands in the table that was given.
+    synonyms
+        Other names under which a column is taken.
+    """
     wanted = list(columns)
+    written, synonyms = written or {}, synonyms or {}
     missing = [column for column in wanted if column not in frame.columns]
     if not missing:
         return
@@ -248,17 +266,24 @@ def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> N
         if close is not None:
             hints.append(f"Did you mean {close!r}? Rename it to {column!r}.")
             others.remove(close)
+    # One column a problem is how survey tools export, mostly with a name for people that is close to ours.
+    typed = any(f"to '{key}'" in hint for hint in hints for key in ("problem", "response"))
+    if {"problem", "response"} <= set(missing) and len(others) > 2 and not typed:
+        hints.append("Give one row an answer; pandas.melt makes them of one column a problem.")
     if not hints:
-        # One column a problem is how survey tools export.
-        wide = {"problem", "response"} <= set(missing) and len(others) > 2
-        hints = [
-            "Give one row an answer; pandas.melt makes them of one column a problem." if wide else "Rename or add it."
-        ]
+        hints = ["Rename or add it."]
+    lacking = [f"{each!r} (or {synonyms[each]!r})" if each in synonyms else repr(each) for each in missing]
+    there = [written.get(each, each) for each in there]
     more = f", ... ({len(there)} in all)" if len(there) > 12 else ""
     raise DataError(
-        f"table {name!r} lacks column {', '.join(map(repr, missing))}; it has "
+        f"table {name!r} lacks column {', '.join(lacking)}; it has "
         f"{', '.join(map(repr, there[:12]))}{more}. {' '.join(hints)}"
     )
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts: 1 problem, 2,000 problems."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def close_match(wanted: str, there: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..safe_csv import write_csv
-from ..tables import write_whole
+from ..tables import counted, write_whole
 from . import reports
 from .table import LabelTable
 
@@ -122,8 +122,9 @@ class Aggregation:
     def __repr__(self) -> str:
         table = self.table
         return (
-            f"<Aggregation: {self.method} by {self.inference}, {len(table.problems):,} problems, "
-            f"{len(table.participants):,} participants, {table.labels.n_labels:,} labels of {len(table.classes)}>"
+            f"<Aggregation: {self.method} by {self.inference}, {counted(len(table.problems), 'problem')}, "
+            f"{counted(len(table.participants), 'participant')}, {counted(table.labels.n_labels, 'label')} of "
+            f"{len(table.classes)}>"
         )
 
     def to_datatree(self) -> DataTree:
@@ -138,9 +139,7 @@ class Aggregation:
 
         n_labels = self.participants["n_labels"].to_numpy()
         order = np.argsort(-n_labels, kind="stable")[:8]
-        names = [
-            f"{self.table.participants[w]} ({n_labels[w]:,} label{'' if n_labels[w] == 1 else 's'})" for w in order
-        ]
+        names = [f"{self.table.participants[w]} ({counted(n_labels[w], 'label')})" for w in order]
         average = np.average(self.confusion, axis=0, weights=n_labels)
         return confusion_matrices(
             np.concatenate([average[None], self.confusion[order]]),

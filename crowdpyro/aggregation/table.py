@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from ..long_frames import renamed
+from ..long_frames import renamed, under_keys
 from ..models.scales import Categorical, Ordinal, Scale
-from ..tables import id_hint, require_columns, require_rows, row_of, shown
+from ..tables import counted, id_hint, require_columns, row_of, shown
 
 if TYPE_CHECKING:
     from ..models.annotation.labels import Labels
@@ -61,8 +61,7 @@ class LabelTable:
 
         from ..models.annotation.labels import Labels
 
-        frame = require_rows(renamed(frame, _COLUMNS, "labels"), "labels")
-        require_columns(frame, _COLUMNS, "labels")
+        frame = under_keys(frame, _COLUMNS, "labels")
         notes: list[str] = []
         # One block for all three, which the system hands out in large pages: a third of the time at a million labels.
         rows = np.empty((3, len(frame)), CODE)
@@ -80,7 +79,7 @@ class LabelTable:
         given: Any = slice(None)
         if label.min() < 0:
             given = label >= 0
-            notes.append(f"{int((~given).sum())} empty labels taken as no label")
+            notes.append(f"{counted(int((~given).sum()), 'empty label')} taken as no label")
             if not given.any():
                 raise DataError("column 'response' of labels holds no label at all; give at least one.")
             before = len(problems)
@@ -89,7 +88,7 @@ class LabelTable:
             )
             label = label[given]
             if len(problems) < before:
-                notes.append(f"{before - len(problems)} problems without any label left out")
+                notes.append(f"{counted(before - len(problems), 'problem')} without any label left out")
         levels = found
         if scale is not None:
             levels = _levels(scale)
@@ -267,7 +266,7 @@ def _placed(truth: pd.Series, problems: pd.Index, notes: list[str]) -> npt.NDArr
             f"{shown(problems[0])}.{id_hint(truth.index[0], problems)}"
         )
     if absent:
-        notes.append(f"{absent} golden problems without a label left out")
+        notes.append(f"{counted(absent, 'golden problem')} without a label left out")
     return place
 
 

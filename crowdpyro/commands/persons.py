@@ -38,6 +38,7 @@ def condition(
     """Get to know people from a few answers and predict their others; no LLM is asked about them."""
     from ..crowd import check_suffix
     from ..runs.persons import check_table, condition_run, write_table
+    from ..tables import counted
 
     check_table(out)
     if people is not None:
@@ -55,7 +56,7 @@ def condition(
         device=device,
     )
     write_table(found.predict(asked, told, coverage=coverage), out, safe=safe_csv)
-    typer.echo(f"wrote predictions for {found.data.n_participants:,} people to {out}")
+    typer.echo(f"wrote predictions for {counted(found.data.n_participants, 'person', 'people')} to {out}")
     if people is not None:
         write_table(found.to_frame().reset_index(), people, safe=safe_csv)
         typer.echo(f"wrote {people}")

@@ -41,6 +41,7 @@ def recruit(
     from ..errors import DataError
     from ..recruitment import LearnedProfiles, Margins, recruitment_report
     from ..runs.persons import check_table, write_table
+    from ..tables import counted
 
     check_table(out)
     if any(file is not None and file.resolve() == out.resolve() for file in (people, margins)):
@@ -53,7 +54,7 @@ def recruit(
     made = _generator(pool, weights, wanted, qualified, quotas=quotas, learned=learned, ordinal=orders, seed=seed)
     found = made.draw(n, seed=seed, balanced=quotas) if isinstance(made, LearnedProfiles) else made.draw(n, seed=seed)
     write_table(found.reset_index(), out)
-    typer.echo(f"wrote {n:,} people to {out}")
+    typer.echo(f"wrote {counted(n, 'person', 'people')} to {out}")
     target = None if pool is None or wanted is not None or qualified is not None else pool
     if target is None and wanted is None:
         return

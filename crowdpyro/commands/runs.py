@@ -125,6 +125,7 @@ def generate(
     from ..errors import DataError
     from ..runs.folder import generate_run
     from ..scale import connected
+    from ..tables import counted
 
     if (out is None) == (store is None):
         raise DataError("give --out, a file, or --store, a folder for crowds that are larger than memory; one of them.")
@@ -164,7 +165,8 @@ def generate(
     if out is not None:
         crowd.write(out, safe=safe_csv)
     typer.echo(
-        f"wrote {crowd.n_participants:,} synthetic participants x {crowd.n_problems:,} problems to {out or store}"
+        f"wrote {counted(crowd.n_participants, 'synthetic participant')} x {counted(crowd.n_problems, 'problem')} to "
+        f"{out or store}"
     )
 
 

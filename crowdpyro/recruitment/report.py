@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from ..tables import counted
 from ..theory.profiles import ProfileDistance, profile_w1
 from .association import pairwise_v
 from .generator import candidates_of, people_of
@@ -57,7 +58,9 @@ class RecruitmentReport:
         return page(self)
 
     def __repr__(self) -> str:
-        told = f"{len(self.recruited)} people, {self.margins['trait'].nunique()} margins"
+        told = (
+            f"{counted(len(self.recruited), 'person', 'people')}, {counted(self.margins['trait'].nunique(), 'margin')}"
+        )
         if len(self.margins):
             worst = self.margins.iloc[int(self.margins["difference"].abs().to_numpy().argmax())]
             off = f"{worst['achieved']:.4g} for {worst['wanted']:.4g}"

@@ -13,7 +13,7 @@ from scipy.stats import wasserstein_distance
 from .. import baselines, metrics
 from ..checkpoint import fingerprint
 from ..crowd import Crowd
-from ..data import CrowdData, answer_words, read_participants, read_problems
+from ..data import CrowdData, amounts, answer_words, read_participants, read_problems
 from ..errors import CrowdPyroError, DataError
 from ..estimator import CrowdLLM
 from ..models.ballot import Ballot
@@ -74,7 +74,7 @@ def evaluate_run(
     data, known = _humans(model, humans, table, participants, say, new=problems is not None)
     answered = data.problems.index[np.unique(data.problem_code)]
     data = data.select(problems=answered)
-    say(f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems")
+    say(f"read {amounts(data)}")
     answers = new_references(model, run, data.problems, references, say)
     results = Results("evaluate", SPLIT, ", ".join(model.sources), seed)
     crowd = model.generate(people, data.problems, answers, seed=seed)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..checkpoint import Checkpoint, fingerprint, show_changes
-from ..data import CrowdData, read_participants, read_problems
+from ..data import CrowdData, amounts, read_participants, read_problems
 from ..errors import DataError, MissingReferenceError, ModelError
 from ..estimator import CrowdLLM
 from ..generating import Decision
@@ -28,7 +28,7 @@ from ..models.scales import Categorical, Continuous, Ordinal, Scale, parse_scale
 from ..reference_draws import ReferenceUse
 from ..references import References
 from ..survey import ROLES
-from ..tables import shown
+from ..tables import counted, shown
 from .options import RunOptions, read_yaml
 from .refer import open_llm, served
 
@@ -71,10 +71,7 @@ def fit_run(
     if out.exists() and not out.is_dir():
         raise DataError(f"out={str(out)!r} is a file; give a folder, which is made when it is missing.")
     data = read_people(options)
-    say(
-        f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems on "
-        f"{scale_words(data.scale)}"
-    )
+    say(f"read {amounts(data)} on {scale_words(data.scale)}")
     for note in (*data.report, *_silent(data)):
         say(f"  {note}")
     # Of a group's processes, the first asks and writes; the others read what it wrote.
@@ -233,7 +230,7 @@ def _asked(options: RunOptions, llm: str, problems: pd.DataFrame, scale: Scale, 
     asked = repr((llm, options.question, options.personas, scale)) + problems[["text"]].to_csv()
     path = out / f"references-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.parquet"
     if not path.exists():
-        say(f"asking {llm} about {len(problems):,} problems")
+        say(f"asking {llm} about {counted(len(problems), 'problem')}")
         backbone = open_llm(llm, device=None if served(llm) else options.device).asking(
             question=options.question,
             personas=options.personas,

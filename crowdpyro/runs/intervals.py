@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..crowd_intervals import design_arguments
-from ..data import read_participants
+from ..data import amounts, read_participants
 from ..errors import DataError
 from ..estimator import CrowdLLM
 from ..safe_csv import write_csv
@@ -47,7 +47,7 @@ def interval_run(
     options = read_options(run)
     data = read_people(options)
     references = read_references(options, data.problems, data.scale, run, say)
-    say(f"read {data.n_answers:,} answers of {data.n_participants:,} people to {data.n_problems:,} problems")
+    say(f"read {amounts(data)}")
     people = None if population is None else read_participants(population)
     if people is None:
         say("no --population: the crowd has these people's own profiles, and adds nothing to them")

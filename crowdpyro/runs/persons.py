@@ -16,7 +16,7 @@ from ..errors import DataError
 from ..estimator import CrowdLLM
 from ..references import References
 from ..safe_csv import write_csv
-from ..tables import read_table, require_columns, shown, write_whole
+from ..tables import counted, read_table, require_columns, shown, write_whole
 from .folder import Say, load_run, new_references
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -68,7 +68,8 @@ def condition_run(
         found = found.update(frame, asked, told)
     data = found.data
     say(
-        f"read {data.n_answers:,} answers of {data.n_participants:,} people in {len(waves)} wave{'s'[: len(waves) > 1]}"
+        f"read {counted(data.n_answers, 'answer')} of {counted(data.n_participants, 'person', 'people')} in "
+        f"{counted(len(waves), 'wave')}"
     )
     for note in found.report:
         say(f"  {note}")

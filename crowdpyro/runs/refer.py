@@ -20,7 +20,7 @@ from ..llm.prompts import CHAT, PLAIN, PROMPTS, Prompt
 from ..llm.referring import Referring
 from ..models.scales import Scale, parse_scale
 from ..safe_csv import write_csv
-from ..tables import read_table, require_columns
+from ..tables import counted, read_table, require_columns
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -115,7 +115,7 @@ def refer_files(
     backbone = load() if client is None else None
     people = len(given.get("personas", ()))
     say(
-        f"asking {llm if backbone is None else backbone.name} about {len(frame):,} problems"
+        f"asking {llm if backbone is None else backbone.name} about {counted(len(frame), 'problem')}"
         + (f", as {people:,} personas" if people else "")
     )
     with warnings.catch_warnings(record=True) as caught:
@@ -235,7 +235,7 @@ def prompt_lines(asking: Asking, scale: Scale, problems: Path | None, *, chat: b
     # Where there are personas, one of them shows how they are put.
     first = _queries(frame, scale, given | {"include_zero_shot": False})[0]
     yield ""
-    yield f"{first.name}, of {n:,} prompts for {len(frame):,} problems:"
+    yield f"{first.name}, of {counted(n, 'prompt')} for {counted(len(frame), 'problem')}:"
     yield ""
     yield from first.prompt.split("\n")
     yield ""

@@ -118,7 +118,7 @@ def test_labels_of_every_kind_with_missing_values(labels, classes, method):
     assert found.labels.index.to_list() == [1, 2]
     assert not found.posterior.isna().any(axis=None)
     assert "2 empty labels taken as no label" in found.report
-    assert "1 problems without any label left out" in found.report
+    assert "1 problem without any label left out" in found.report
 
 
 thin = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=12)
@@ -148,7 +148,7 @@ def test_golden_truths_hold_and_teach():
     one = truth[truth == "eel"][:3].rename(index={})
     found = cp.aggregate(frame, "dawid_skene", golden=pd.concat([one, pd.Series({999: "cat"})]))
     assert (found.labels[one.index] == "eel").all()
-    assert "1 golden problems without a label left out" in found.report
+    assert "1 golden problem without a label left out" in found.report
     table = pd.DataFrame({"task": golden.index, "label": golden})
     assert cp.aggregate(frame, "glad", golden=table).labels[:20].equals(golden.rename("label").rename_axis("problem"))
 
@@ -191,7 +191,15 @@ BAD = [
     ({"frame": pd.DataFrame({"task": [1], "worker": [1], "label": [None]})}, "no label at all"),
     ({"frame": pd.DataFrame({"task": [1, None], "worker": [1, 1], "label": [1, 2]})}, "column 'problem'.*row 1"),
     ({"frame": pd.DataFrame({"task": [1], "worker": [None], "label": [1]})}, "column 'participant'.*row 0"),
-    ({"frame": pd.DataFrame({"task": [1], "label": [1]})}, "lacks column 'participant'"),
+    (
+        {"frame": pd.DataFrame({"task": [1], "label": [1]})},
+        r"lacks column 'participant' \(or 'worker'\); it has 'task', 'label'",
+    ),
+    (
+        {"frame": pd.DataFrame({"task": [1], "worker": [1], "lbl": [1]})},
+        r"lacks column 'response' \(or 'label'\); it has 'task', 'worker', 'lbl'",
+    ),
+    ({"frame": pd.DataFrame({"problem": [1], "participant": [1]})}, "lacks column 'response'; it has 'problem'"),
     ({"frame": pd.DataFrame({"task": [1, 1], "worker": [1, 2], "label": [1.0, np.inf]})}, "infinity"),
     ({"method": "dawid_skeen"}, "method='dawid_skeen': give majority, "),
     ({"inference": "mcmc"}, "inference='mcmc': give 'map', 'svi' or 'nuts'"),

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdpyro import Ballot, Categorical, Continuous, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal
+from crowdpyro import Ballot, Categorical, Continuous, Crowd, CrowdData, CrowdLLM, DataError, FitConfig, Ordinal
+from crowdpyro.checks import posterior_predictive_check
 from crowdpyro.waves import with_a_chance
 
 N_PEOPLE, N_PROBLEMS = 120, 8
@@ -213,6 +214,18 @@ def test_bad_input_is_named(model, fresh):
         model.condition(people(SCALES["categorical"]))
     with pytest.raises(DataError, match="say who these people are|participants=None"):
         model.condition(None)
+
+
+def test_a_table_is_no_data(model, fresh):
+    known, later = first(fresh, 5)
+    people, table = model.condition(known), later.answers
+    for call in (people.log_score, people.pit, model.log_score, model.batch, CrowdLLM().fit, Crowd.from_data):
+        with pytest.raises(
+            DataError, match="data is of type DataFrame; give a CrowdData .of tables: CrowdData.from_fr"
+        ):
+            call(table)
+    with pytest.raises(DataError, match="data is of type DataFrame"):
+        posterior_predictive_check(model, table, ["mean"])
 
 
 def test_new_problems_need_their_text(model, fresh):

@@ -67,7 +67,7 @@ def test_an_answer_off_the_scale_names_column_value_and_remedy(bad, words):
 def test_an_empty_answer_is_no_answer_and_reported():
     data = build(with_value(RESPONSES, 1, "response", np.nan))
     assert data.n_answers == len(RESPONSES) - 1
-    assert any("1 empty responses" in note for note in data.report)
+    assert any("1 empty response" in note for note in data.report)
 
 
 def test_two_answers_of_one_person_to_one_problem_are_refused():

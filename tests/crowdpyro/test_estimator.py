@@ -122,7 +122,7 @@ def test_new_problems_of_which_nothing_but_text_is_known_are_warned_of(n_compone
     model.generate(5)
     assert not caplog.records
     model.generate(5, NEW)
-    said = f"1 new problem.* only their text .*n_components={n_components} of {N_PROBLEMS} training problems"
+    said = f"1 new problem.* only the text .*n_components={n_components} of {N_PROBLEMS} training problems"
     assert bool(re.search(said, caplog.text)) == warned
 
 

@@ -40,6 +40,22 @@ def test_probability_columns_are_checked():
     assert good.expected() == pytest.approx([0.2 + 0.6 + 1.5])
 
 
+def test_probabilities_of_a_file_may_be_rounded():
+    scale = Ordinal.range(1, 7)
+    exact = np.random.default_rng(0).dirichlet(np.ones(7), 200)
+    for decimals in (2, 3, 6):
+        frame = pd.DataFrame(exact.round(decimals), columns=[f"p_{k}" for k in range(1, 8)]).assign(problem=range(200))
+        read = References.from_frame(frame, scale=scale).probabilities()
+        np.testing.assert_allclose(read.sum(axis=1), 1.0, atol=1e-12)
+        assert np.abs(read - exact).max() < 5 * 10.0**-decimals
+    # Rounding to three decimals makes no more of it than .0035.
+    first = pd.DataFrame([[0.150, 0.223, 0.004, 0.0, 0.12, 0.356, 0.147]], columns=frame.columns[:-1], index=["a"])
+    first = first.rename_axis("problem").reset_index()
+    References.from_frame(first.assign(p_1=0.153), scale=scale)
+    with pytest.raises(DataError, match=r"they sum to 1.005"):
+        References.from_frame(first.assign(p_1=0.155), scale=scale)
+
+
 def test_a_problem_without_a_reference_is_named():
     references = References.from_frame(DRAWS, scale=SCALE)
     with pytest.raises(MissingReferenceError, match="problem 'z'.*has no reference.*ask the LLM"):
@@ -269,7 +285,7 @@ def test_percents_are_told_from_nonsense():
     percents = pd.DataFrame({"problem": ["a"], "p_1": [20.0], "p_2": [30.0], "p_3": [49.9]})
     with pytest.raises(DataError, match=r"row 0 .*sum to one; they sum to 99.9: divide by 100"):
         References.from_frame(percents, scale=Ordinal.range(1, 3))
-    with pytest.raises(DataError, match="correct them or leave all of them empty"):
+    with pytest.raises(DataError, match=r"correct them .they sum to 53. or leave all of them empty"):
         References.from_frame(percents.assign(p_3=3.0), scale=Ordinal.range(1, 3))
 
 

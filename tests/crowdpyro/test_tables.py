@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crowdpyro import CrowdData, DataError, MissingReferenceError, Ordinal, References, parse_scale
 from crowdpyro.data import read_participants
-from crowdpyro.tables import close_match, id_hint, read_table, require_columns, write_whole
+from crowdpyro.tables import close_match, counted, id_hint, read_table, require_columns, write_whole
 
 PLAIN = "problem,age\na,1\nb,2\n"
 
@@ -180,7 +180,7 @@ def test_a_walk_from_two_messy_files_to_data(tmp_path):
     assert data.participants["age"].tolist() == [34.5, 47.75, 61.0]
     assert data.participants["home"].tolist() == ["town", "land", "None"]
     notes = " ".join(data.report)
-    for words in ("not used: Time", "1 empty responses", "'age': 1 missing"):
+    for words in ("not used: Time", "1 empty response", "'age': 1 missing"):
         assert words in notes
 
 
@@ -313,6 +313,9 @@ def test_a_table_of_one_column_a_problem_is_told_from_a_typo():
     wide = pd.DataFrame([["p", 1, 2, 3]], columns=["participant", "a", "b", "c"])
     with pytest.raises(DataError, match="lacks column 'problem', 'response'; .*Give one row an answer; pandas.melt"):
         require_columns(wide, ("problem", "participant", "response"), "responses")
+    exported = wide.rename(columns={"participant": "Respondent ID"})
+    with pytest.raises(DataError, match="mean 'Respondent ID'.*to 'participant'. Give one row an answer; pandas.melt"):
+        require_columns(exported, ("problem", "participant", "response"), "responses")
     with pytest.raises(DataError, match="lacks column 'text'; it has 'problem', 'words'. Rename or add it"):
         require_columns(pd.DataFrame({"problem": ["a"], "words": ["x"]}).set_index("problem"), ("text",), "problems")
 
@@ -343,3 +346,8 @@ def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="c.csv' cannot be written"):
         write_whole(tmp_path / "old.csv" / "c.csv", full)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.csv", "old")]
+
+
+@pytest.mark.parametrize(("n", "told"), [(0, "0 people"), (1, "1 person"), (2000, "2,000 people")])
+def test_one_is_counted_in_the_singular(n, told):
+    assert counted(n, "person", "people") == told

@@ -86,7 +86,7 @@ def test_report_against_margins_and_people(census):
     assert both.association.index.tolist()[0] == ("gender", "age")
     assert "age" not in set(both.margins["trait"])
     assert both.margins.loc[both.margins["trait"] == "education", "level"].tolist()[0] == "none"
-    assert "1000 people" in repr(both)
+    assert "1,000 people" in repr(both)
 
 
 def test_pictures(census, tmp_path):

@@ -178,5 +178,5 @@ def test_a_program_of_ones_own_meets_all_problems_at_once(people, fitted, tmp_pa
 
 def test_a_stored_crowd_is_a_crowd(stored):
     assert isinstance(stored, Crowd)
-    assert repr(stored).startswith(f"<Crowd: {N} synthetic participants x 150 problems")
+    assert repr(stored).startswith(f"<Crowd: {N:,} synthetic participants x 150 problems")
     assert stored.dataset["response"].chunks is not None
