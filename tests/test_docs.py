@@ -101,7 +101,7 @@ def test_commands_and_their_options_exist(path):
 def test_the_page_of_own_files_runs(tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- example: (\S+) -->\n```python\n(.*?)```", page, re.DOTALL)
-    assert [name for name, _ in blocks] == ["files", "crowd", "check", "model", "fit"]
+    assert [name for name, _ in blocks] == ["files", "wide", "crowd", "check", "model", "fit", "aside", "aggregate"]
     assert len(re.findall("```python", page)) == len(blocks)
     monkeypatch.chdir(tmp_path)
     defined = {"__name__": "examples"}
@@ -110,4 +110,6 @@ def test_the_page_of_own_files_runs(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     usual, own = (float(re.search(rf"^{name} (-\d+\.\d+)$", said, re.MULTILINE)[1]) for name in ("usual", "own"))
     assert own > usual  # by .04 nats an answer on these people
+    right, vote = map(float, re.search(r"^right (\S+) by vote (\S+)$", said, re.MULTILINE).groups())
+    assert right > vote
     assert (tmp_path / "survey" / "crowd.csv").exists()
