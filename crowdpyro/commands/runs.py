@@ -87,7 +87,10 @@ def fit(
     except KeyboardInterrupt as stop:
         typer.echo(f"{stop} The same command goes on." if str(stop) else "stopped", err=True)
         raise typer.Exit(130) from None
-    say(f"next: crowdpyro generate {out} --participants 1000 --out crowd.csv")
+    new = ""
+    if known.model.holdout == "problem":
+        new = " --problems new.csv" + " --references new_references.csv" * (known.references is not None)
+    say(f"next: crowdpyro generate {out} --participants 1000{new} --out crowd.csv")
 
 
 def _nothing(said: str) -> None:

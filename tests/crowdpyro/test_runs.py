@@ -59,6 +59,19 @@ def fit_words(files, *more, references=True):
     return [*words, "--references", files / "refs.csv"] if references else words
 
 
+@pytest.mark.parametrize(
+    ("more", "references", "told"),
+    [
+        ((), True, "--participants 1000 --out"),
+        (("--holdout", "problem"), True, "1000 --problems new.csv --references new_references.csv --out"),
+        (("--holdout", "problem"), False, "--participants 1000 --problems new.csv --out"),
+    ],
+)
+def test_what_comes_next_is_what_was_fitted_for(command, files, more, references, told):
+    code, out, _ = command(*fit_words(files, *more, references=references))
+    assert (code, told in out) == (0, True)
+
+
 def test_from_files_to_a_crowd_and_back_to_people(command, files):
     code, out, _ = command(*fit_words(files))
     assert code == 0
