@@ -44,6 +44,7 @@ autosummary_generate = True
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+toc_object_entries_show_parents = "hide"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -151,6 +152,38 @@ def maths_as_it_stands(app: Any, what: str, name: str, obj: Any, options: Any, l
     lines[end:] = [line if line.lstrip().startswith((">>>", "...")) else _escaped(line) for line in tail]
 
 
+def attributes_one_by_one(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Napoleon takes `low, high` under Attributes for a type and a name; an entry each, as it makes of parameters."""
+    if "Attributes" not in lines:
+        return
+    start = lines.index("Attributes") + 2
+    end = next((k - 1 for k in range(start, len(lines)) if _SECTION.match(lines[k])), len(lines))
+    made = []
+    for entry in re.split(r"\n(?=\S)", "\n".join(lines[start:end])):
+        names, _, body = entry.partition("\n")
+        shared = re.fullmatch(r"\w+(, \w+)+", names)
+        made += [f"{each}\n{body}" for each in names.split(", ")] if shared else [entry]
+    lines[start:end] = "\n".join(made).split("\n")
+
+
+_ARRAY = re.compile(
+    r"~?numpy\.ndarray\[~?tuple\[(?:~?typing\.)?Any, \.\.\.\], ~?numpy\.dtype\[(?:[^\[\]]|\[[^\[\]]*\])+\]\]"
+)
+
+
+def arrays_in_signatures(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """An array by its one word, not by its parameters; the docstring says shape and unit."""
+    signature, returned = (each and _ARRAY.sub("~numpy.ndarray", each) for each in (signature, returned))
+    return signature, returned
+
+
+def arrays_in_fields(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """The same in the types that napoleon adds to attributes."""
+    lines[:] = [_ARRAY.sub("~numpy.ndarray", line) for line in lines]
+
+
 _SOURCE = re.compile(r"\b(19|20)\d\d\b|Theorem|Proposition|Eq\.|[Ss]ection 4")
 
 
@@ -170,4 +203,7 @@ def setup(app: Any) -> None:
     copy_notebooks()
     app.connect("source-read", links_of_the_site)
     app.connect("autodoc-process-docstring", maths_as_it_stands, priority=100)
+    app.connect("autodoc-process-docstring", attributes_one_by_one, priority=150)
+    app.connect("autodoc-process-docstring", arrays_in_fields, priority=600)  # after napoleon, at 500
+    app.connect("autodoc-process-signature", arrays_in_signatures)
     app.connect("autodoc-process-docstring", source_of_the_module, priority=200)
