@@ -225,7 +225,7 @@ def are_probabilities(values: FloatArray, scale: Scale, rounding: float = 1e-4) 
 
 def _rounding(probs: FloatArray) -> float:
     """How far from one a row may sum whose numbers were rounded to the decimals that they have, two at least."""
-    written = probs[~np.isnan(probs)]
+    written = probs[(probs >= 0) & (probs <= 1)]
     decimals = next((d for d in (2, 3, 4) if np.allclose(written, np.round(written, d), rtol=0.0, atol=1e-9)), None)
     return 1e-4 if decimals is None else max(1e-4, 0.5 * 10.0**-decimals * probs.shape[1])
 
