@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import mmap
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from .survey import WEIGHT, checked_weights
 
 # A byte of deflate, which crowds are packed by, is at most 1,032 of its content; names and attributes take the rest.
 _PACKED, _REST = 1032, 1 << 20
-# Of HDF5's superblock.
-_SHORTEST = 48
+# Of HDF5's superblock, and an address in it that is none.
+_SHORTEST, _NOWHERE = 56, 2**64 - 1
 # Deflate, shuffle, checksum; each of them once.
 _FILTERS = (1, 2, 3)
 # A text's place: its length, the heap, and the number in it.
@@ -86,8 +87,7 @@ def _longest_text(path: Path) -> int:
     if path.stat().st_size < _SHORTEST:
         raise wrong
     with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        sizes = content[13:15] if content[8] < 2 else content[9:11]
-        if content[:8] != b"\x89HDF\r\n\x1a\n" or sizes != b"\x08\x08":
+        if content[:8] != b"\x89HDF\r\n\x1a\n" or not _is_superblock(content, len(content)):
             raise wrong
         for found in re.finditer(rb"GCOL\x01\0\0\0", content):
             start = found.start()
@@ -102,6 +102,17 @@ def _longest_text(path: Path) -> int:
                     raise wrong
                 longest = longest if rest else max(longest, size)
     return longest
+
+
+def _is_superblock(content: mmap.mmap, size: int) -> bool:
+    """Whether lengths take 8 bytes, and the file begins and ends where it says, with nothing before or after.
+
+    Of one that says otherwise HDF5 took 4 GB to find out.
+    """
+    if content[8] == 0:
+        return content[13:15] == b"\x08\x08" and struct.unpack_from("<4Q", content, 24) == (0, _NOWHERE, size, _NOWHERE)
+    base, _, end = struct.unpack_from("<3Q", content, 12)
+    return content[8] in (2, 3) and content[9:11] == b"\x08\x08" and (base, end) == (0, size)
 
 
 def _dims(name: str, values: Any) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ModelError
 from ..stored import StoredForm
 from .coding import Ordered, ProfileCoding
+from .filters import Filter
 
 if TYPE_CHECKING:
     from .learned import LearnedProfiles
@@ -63,7 +65,32 @@ def load(cls: type[LearnedProfiles], folder: str | Path) -> LearnedProfiles:
         model = ProfileModel(shares, len(ordered), saved["n_classes"], saved["rank"], saved["smoothing"])
         params = {name: torch.from_numpy(arrays[f"theta.{name}"].copy()) for name in model.sites}
         scores = {int(n_classes): float(score) for n_classes, score in saved["scores"]}
-        return cls(coding, ProfileFit(model, params, scores, tuple(saved["loss"])), saved["given"])
+        widest = max(size for array in arrays.values() for size in (1, *array.shape))
+        _refuse_misfits(coding, [len(share) for share in shares], (model.n_classes, model.rank), widest)
+        learned = cls(coding, ProfileFit(model, params, scores, tuple(saved["loss"])), saved["given"])
+        # Shapes of theta are met, and the condition's columns, by drawing.
+        drawn = learned._drawn(1, np.random.default_rng(0), {})
+        if learned.given is not None:
+            Filter(learned.given).mask(drawn)
+        return learned
+
+
+def _refuse_misfits(coding: ProfileCoding, widths: list[int], sizes: tuple[int, int], widest: int) -> None:
+    """Raise `ModelError` for a coding that would fail, or grow without bound, when profiles are drawn."""
+    if not all(type(size) is int and 0 <= size <= widest for size in sizes):
+        raise ModelError(f"n_classes, rank={sizes}: no array of the saved generator is so wide.")
+    if sorted(coding.columns) != sorted((*coding.constant, *coding.nominal, *coding.ordered)):
+        raise ModelError(f"columns={coding.columns} are not the traits of the saved generator.")
+    for (name, labels), width in zip(coding.nominal.items(), widths, strict=True):
+        if len(labels) != width or not all(isinstance(label, str | int | float) for label in labels):
+            raise ModelError(f"trait {name!r} of the saved generator has {len(labels)} labels, and {width} shares.")
+    for name, trait in coding.ordered.items():
+        kinds = {isinstance(level, str) for level in trait.levels}
+        whole = trait.ends.shape == (len(trait.levels),) and len(kinds) == 1 and np.isfinite(trait.ends).all()
+        if not whole or (trait.continuous and True in kinds):
+            raise ModelError(f"trait {name!r} of the saved generator has levels that do not fit their shares.")
+        if False in kinds and not np.isfinite(np.asarray(trait.levels, dtype=np.float64)).all():
+            raise ModelError(f"trait {name!r} of the saved generator has a level that is no number.")
 
 
 def _plain(values: Any) -> list[Any]:

@@ -62,6 +62,12 @@ def _long_text() -> bytes:
     return bytes(content)
 
 
+def _shifted() -> bytes:
+    """Eight bytes of the superblock are gone: HDF5 took 4 GB before it said so."""
+    content = readers.valid()["crowd"][0]
+    return content[:40] + content[48:]
+
+
 def _surprising(file: h5py.File) -> None:
     file.create_dataset("surprise", data=[1.0])
 
@@ -102,9 +108,20 @@ def _configured(**changes: Any) -> bytes:
     return _described(config=readers.valid_model()[0]["config"] | changes)
 
 
+def _generator(**changes: Any) -> bytes:
+    return json.dumps(json.loads(readers.valid_generator()[0]) | changes).encode()
+
+
+def _aged(levels: list[Any]) -> bytes:
+    """A numeric trait of other levels."""
+    traits = json.loads(readers.valid_generator()[0])["ordered"]
+    return _generator(ordered=[{**each, "levels": levels} if each["continuous"] else each for each in traits])
+
+
 BAD: dict[str, Bad] = {
     "crowd: endless heap": ("crowd", _endless_heap, "is no crowd, or damaged"),
     "crowd: text of 4 GB": ("crowd", _long_text, "longer than any"),
+    "crowd: a superblock of nothing": ("crowd", _shifted, "is no crowd, or damaged"),
     "crowd: link to another file": ("crowd", lambda: _crowd(_linked), "no array of its own"),
     "crowd: numbers in another file": (
         "crowd",
@@ -161,6 +178,12 @@ BAD: dict[str, Bad] = {
         lambda: _described(parts={"guide": "../x"}),
         "part|guide|damaged",
     ),
+    "generator: levels are few": ("generator", lambda: _aged([1.0]), "do not fit their shares"),
+    "generator: levels are texts": ("generator", lambda: _aged(["a"] * 40), "do not fit their shares"),
+    "generator: levels are lists": ("generator", lambda: _aged([[1.0]] * 40), "do not fit their shares|damaged"),
+    "generator: a wide mixture": ("generator", lambda: _generator(n_classes=10**12), "is so wide"),
+    "generator: a condition on what is not there": ("generator", lambda: _generator(given="x == 1"), "filter 'x == 1'"),
+    "generator: another column": ("generator", lambda: _generator(columns=["x"]), "are not the traits"),
     "arrays: a pickle": ("arrays", lambda: b"\x80\x04\x95" + bytes(50), "holds no readable model"),
     "arrays: cut off": ("arrays", lambda: readers.valid_model()[1][:-9], "holds no readable model"),
     "checkpoint: no metadata": ("checkpoint", lambda: readers.valid_model()[1], "cannot be read"),

@@ -227,6 +227,17 @@ def read_description(content: bytes) -> object:
     return _load_text(content, valid_model()[1])
 
 
+def read_generator(content: bytes) -> object:
+    """`profiles.json` beside the arrays of a valid generator of profiles."""
+    from crowdpyro.recruitment.learned import LearnedProfiles
+
+    folder = _folder() / "generator"
+    folder.mkdir(exist_ok=True)
+    (folder / "profiles.json").write_bytes(content)
+    (folder / "profiles.safetensors").write_bytes(valid_generator()[1])
+    return LearnedProfiles.load(folder).draw(3, seed=0)
+
+
 def read_store(content: bytes) -> object:
     """The metadata of one array or group of a store; the first byte says of which."""
     store = valid_store()
@@ -290,6 +301,20 @@ def valid_model() -> tuple[dict[str, Any], bytes]:
 
 
 @functools.cache
+def valid_generator() -> tuple[bytes, bytes]:
+    """Description and arrays of a learned generator of profiles."""
+    from crowdpyro.inference.profile_training import ProfileFitConfig
+    from crowdpyro.recruitment.learned import LearnedProfiles
+
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"group": ["u", "v"] * 20, "age": rng.integers(18, 80, 40), "place": "here"})
+    people["education"] = pd.Categorical(rng.choice(["a", "b", "c"], 40), ordered=True)
+    learned = LearnedProfiles.fit(people, config=ProfileFitConfig(n_classes=(2,), num_steps=3), seed=0)
+    folder = learned.save(_folder() / "learned")
+    return (folder / "profiles.json").read_bytes(), (folder / "profiles.safetensors").read_bytes()
+
+
+@functools.cache
 def valid_store() -> dict[str, bytes]:
     """Files of a crowd's store, by place."""
     described, arrays = valid_model()
@@ -311,6 +336,18 @@ def _netcdf() -> bytes:
         weights=[1.0, 3.0],
     )
     return crowd.to_netcdf(_folder() / "valid.nc").read_bytes()
+
+
+def _newer(content: bytes) -> bytes:
+    """The same crowd in HDF5's newest form."""
+    import h5py
+
+    out = io.BytesIO()
+    with h5py.File(io.BytesIO(content), "r") as old, h5py.File(out, "w", libver="latest") as new:
+        new.attrs.update(old.attrs)
+        for name in old:
+            new.create_dataset(name, data=old[name][()], dtype=old[name].dtype)
+    return out.getvalue()
 
 
 def _cache() -> bytes:
@@ -365,10 +402,11 @@ def valid() -> dict[str, tuple[bytes, ...]]:
             b"responses: a.csv\nproblems: b.csv\nscale: 1:5\nseed: 1\nmodel: {n_eps: 3}\ntraining: {lr: .1}\n",
         ),
         "prompt": (b"template: '{persona}{question} {text} {options}'\ndescription: |\n  How much?\n",),
-        "crowd": (_netcdf(),),
+        "crowd": (_netcdf(), _newer(_netcdf())),
         "cache": (_cache(),),
         "checkpoint": (_checkpoint(),),
         "arrays": (arrays,),
+        "generator": (valid_generator()[0],),
         "description": (json.dumps(described).encode(),),
         "store": tuple(
             bytes([place]) + store[name]
@@ -436,7 +474,7 @@ def mutated(name: str, choose: Callable[[int], int]) -> bytes:
     """A bad file of a reader: JSON changed as JSON, arrays as arrays, anything else as bytes."""
     known = valid()[name]
     content = known[choose(len(known))]
-    if name in ("description", "store") and choose(4):
+    if name in ("description", "generator", "store") and choose(4):
         first = content[:1] if name == "store" else b""
         return first + json.dumps(changed(json.loads(content[len(first) :]), choose)).encode()
     if name == "arrays" and choose(4):

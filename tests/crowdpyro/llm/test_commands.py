@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,9 @@ def test_texts_that_were_written_are_kept(command: Command, folder: Path, tiny_f
     written = Path("refs.texts.csv").read_bytes()
     assert "3 of 3 prompts found, 0 asked" in command(*words)[1]
     assert Path("refs.texts.csv").read_bytes() == written
+    assert command(*words, "--safe-csv")[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv("refs.texts.csv"), pd.read_csv(io.BytesIO(written)))
+    assert Path("refs.texts.csv").read_bytes().startswith(b'"')
 
 
 def test_a_failure_leaves_what_was_there(command: Command, folder: Path, tiny_folder: Path) -> None:
