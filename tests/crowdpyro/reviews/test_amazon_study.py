@@ -222,15 +222,16 @@ def test_an_unknown_method_or_folder_is_named(slices: dict[str, Slice], tmp_path
 
 
 @pytest.mark.slow
-def test_real_reviews_have_a_signal(data_dir: Path) -> None:
-    """On 317 musical instruments, without an LLM: seeds 0 to 2, paired."""
+def test_real_reviews_are_scored_better_than_by_a_plain_vae(data_dir: Path) -> None:
+    """On musical instruments, without an LLM: log loss in each of the splits 0 to 2, as in 20 of 20 of the study.
+
+    Of the training marginal the study tells the model apart by .005 in MAE (se .003), and in W1 not at all.
+    """
     if not (data_dir / "amazon").is_dir():
         pytest.skip("CROWDPYRO_DATA holds no amazon folder")
     slices = load(data_dir)
     assert {name: len(each.problems.answers) for name, each in slices.items()} == {MUSIC: 6516, ELECTRONICS: 4736}
-    gains = []
     for seed in range(3):
-        cells = [Cell("amazon", MUSIC, "", method, seed) for method in ("training_marginal", "vae_without_llm")]
-        marginal, model = (overall(evaluate(cell, slices), "wasserstein1") for cell in cells)
-        gains.append(marginal - model)
-    assert np.mean(gains) > 0
+        cells = [Cell("amazon", MUSIC, "", method, seed) for method in ("vae", "vae_without_llm")]
+        plain, ours = (overall(evaluate(cell, slices), "log_loss") for cell in cells)
+        assert ours < plain
