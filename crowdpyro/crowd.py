@@ -99,9 +99,12 @@ class Crowd:
         Raises
         ------
         DataError
-            When the matrix has another shape.
+            When the matrix has another shape, or a number that single precision does not have.
         """
-        values = np.asarray(matrix, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            values = np.asarray(matrix, dtype=np.float32)
+        if np.isinf(values).any():
+            raise DataError("matrix holds a number beyond 3.4e38, the largest of single precision; scale it down.")
         expected = (len(participants), len(problems), *((scale.n_levels,) if isinstance(scale, Ballot) else ()))
         if values.shape != expected:
             raise DataError(f"matrix has shape {values.shape}; expected {expected}.")
@@ -354,12 +357,12 @@ class Crowd:
     def _written(self, given: FloatArray) -> npt.NDArray[Any]:
         """Answers as a person would write them."""
         scale = self.scale
+        if isinstance(scale, Continuous):
+            # Kept in single precision, .7 is less than .7.
+            return np.clip(given, scale.low, scale.high)
         if self._expected and not isinstance(scale, Categorical):
             return given
         decoded = scale.decode(given)
-        if isinstance(scale, Continuous):
-            # Kept in single precision, .7 is less than .7.
-            return np.clip(decoded, scale.low, scale.high)
         whole = isinstance(scale, Ordinal) and all(level.is_integer() for level in scale.levels)
         return decoded.astype(np.int64) if whole else decoded
 

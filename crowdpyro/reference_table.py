@@ -171,6 +171,7 @@ def _ballot_shares(
     return np.where(count > 0, total / np.maximum(count, 1.0), np.nan), *_lost(answers, good)
 
 
+@np.errstate(over="ignore")
 def _probability_columns(
     rows: pd.DataFrame,
     cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],

@@ -299,6 +299,9 @@ def _lazy(path: Path) -> xr.Dataset:
     needed("dask.array")
     raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False, decode_times=False, zarr_format=3)
     coords: dict[str, Any] = {}
+    wrong = [name for name, ids in raw.coords.items() if ids.dims != (name,)]
+    if wrong:
+        raise DataError(f"store {str(path)!r}: {wrong[0]} are over {', '.join(map(str, raw[wrong[0]].dims))}.")
     places = {f"profile_{name}": place for place, name in enumerate(json.loads(raw.attrs["traits"]))}
     for name in sorted(map(str, raw), key=lambda each: (places.get(each, -1), each)):
         found = raw[name]
@@ -316,4 +319,6 @@ def _lazy(path: Path) -> xr.Dataset:
 
 
 def _decoded(codes: npt.NDArray[Any], levels: npt.NDArray[np.str_]) -> npt.NDArray[Any]:
+    if codes.size and not 0 <= codes.min() <= codes.max() < len(levels):
+        raise DataError(f"a trait of the store has code {codes.max()}, and {len(levels)} levels; copy it again.")
     return np.asarray(levels[codes])

@@ -93,6 +93,12 @@ def _store(**changes: Any) -> bytes:
     return place + json.dumps(json.loads(content) | changes).encode()
 
 
+def _swapped() -> bytes:
+    """The metadata of numbers of people, at the place of the problems' ids."""
+    known = readers.valid()["store"]
+    return b"\0" + next(each[1:] for each in known if b"float64" in each)
+
+
 def _group(**changes: Any) -> bytes:
     place, content = next(
         (each[:1], each[1:]) for each in readers.valid()["store"] if json.loads(each[1:])["node_type"] == "group"
@@ -163,6 +169,12 @@ BAD: dict[str, Bad] = {
     "store: metadata elsewhere": ("store", lambda: _group(consolidated_metadata={"metadata": {}}), "in the group's"),
     "store: a million million blocks": ("store", lambda: _store(shape=[10**12, 10**12]), "blocks"),
     "store: a negative shape": ("store", lambda: _store(shape=[-1, 2]), "has the shape"),
+    "store: ids packed as another array": ("store", _swapped, "problem are over participant"),
+    "answers: too large for a crowd": (
+        "answers",
+        lambda: b"\x03problem,participant,response\na,p,1e308\n",
+        "beyond 3.4e38",
+    ),
     "description: deep": ("description", lambda: b"[" * 10**5, "holds no readable model"),
     "description: a list": ("description", lambda: b"[]", "is a list"),
     "description: another version": ("description", lambda: _described(format=10**30), "has format 1000"),
