@@ -22,11 +22,11 @@ import xarray as xr
 from .errors import DataError
 from .models.ballot import Ballot
 from .models.scales import Continuous, Scale
-from .outside import refuse_larger
+from .outside import DEFLATED, refuse_larger
 from .survey import WEIGHT, checked_weights
 
-# A byte of deflate, which crowds are packed by, is at most 1,032 of its content; names and attributes take the rest.
-_PACKED, _REST = 1032, 1 << 20
+# Of names and attributes, beside what deflate packs.
+_REST = 1 << 20
 # Of HDF5's superblock, and an address in it that is none.
 _SHORTEST, _NOWHERE = 56, 2**64 - 1
 # Deflate, shuffle, checksum; each of them once.
@@ -146,7 +146,7 @@ def _refuse_foreign(file: Any, path: Path) -> None:
             raise DataError(f"file {str(path)!r}: {name!r} is longer than the file; copy it again.")
         # A chunk is taken whole, however little of it is the array's.
         declared += max(int(array.size or 0), math.prod(array.chunks or (0,))) * array.dtype.itemsize
-    if declared > _PACKED * path.stat().st_size + _REST:
+    if declared > DEFLATED * path.stat().st_size + _REST:
         raise DataError(f"file {str(path)!r} declares {declared:,} bytes, which it cannot hold; copy it again.")
     refuse_larger(declared, f"file {str(path)!r}")
 

@@ -30,6 +30,8 @@ DAMAGE = (
     csv.Error,
     zlib.error,
 )
+# A byte of deflate, which gzip and HDF5 pack by, is at most so many of its content.
+DEFLATED = 1032
 # Where a system does not tell how much memory it has.
 _UNKNOWN = 2**34
 
@@ -54,9 +56,14 @@ def machine_bytes() -> int:
         return _UNKNOWN
 
 
+def is_larger(n_bytes: int, share: float = 0.5) -> bool:
+    """Whether content would take more than this share of the machine's memory."""
+    return n_bytes > share * machine_bytes()
+
+
 def refuse_larger(n_bytes: int, what: str, share: float = 0.5) -> None:
     """Raise `DataError` when content would take more than this share of the machine's memory."""
-    if n_bytes > share * machine_bytes():
+    if is_larger(n_bytes, share):
         raise DataError(
             f"{what} takes {n_bytes / 1e9:,.1f} GB once it is read, more than {share:.0%} of this machine's memory; "
             "split it, or read it on a larger machine."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
+from ..safe_csv import write_csv
 from ..studies.comparison import Difference
 from ..studies.metric import Metric
 from ..studies.names import find
@@ -111,7 +111,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         chapters.append(chapter(find(str(store.origin()["study"])), store))
         for title, _, table in chapters[-1].tables:
             name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
-            write_whole(each / "tables" / f"{name}.csv", partial(table.to_csv, index=any(table.index.names)))
+            write_csv(table, each / "tables" / f"{name}.csv", index=any(table.index.names))
     return write_whole(out or folder / "report.html", lambda file: file.write_text(render(chapters), encoding="utf-8"))
 
 

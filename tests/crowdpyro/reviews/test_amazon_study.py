@@ -221,17 +221,31 @@ def test_an_unknown_method_or_folder_is_named(slices: dict[str, Slice], tmp_path
         load(tmp_path)
 
 
-@pytest.mark.slow
-def test_real_reviews_are_scored_better_than_by_a_plain_vae(data_dir: Path) -> None:
-    """On musical instruments, without an LLM: log loss in each of the splits 0 to 2, as in 20 of 20 of the study.
-
-    Of the training marginal the study tells the model apart by .005 in MAE (se .003), and in W1 not at all.
-    """
+@pytest.fixture(scope="module")
+def real(data_dir: Path) -> dict[str, Slice]:
+    """The two real slices."""
     if not (data_dir / "amazon").is_dir():
         pytest.skip("CROWDPYRO_DATA holds no amazon folder")
     slices = load(data_dir)
     assert {name: len(each.problems.answers) for name, each in slices.items()} == {MUSIC: 6516, ELECTRONICS: 4736}
-    for seed in range(3):
-        cells = [Cell("amazon", MUSIC, "", method, seed) for method in ("vae", "vae_without_llm")]
-        plain, ours = (overall(evaluate(cell, slices), "log_loss") for cell in cells)
-        assert ours < plain
+    return slices
+
+
+def gained(slices: dict[str, Slice], over: str, metric: str) -> list[float]:
+    """By how much the model without an LLM is better than a method, on musical instruments, splits 0 to 2."""
+    pairs = ([Cell("amazon", MUSIC, "", method, seed) for method in (over, "vae_without_llm")] for seed in range(3))
+    scores = ([overall(evaluate(cell, slices), metric) for cell in pair] for pair in pairs)
+    return [other - ours for other, ours in scores]
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(raises=AssertionError, strict=True, reason="W1 is .3669, the marginal's .3666 (20 splits)")
+def test_real_reviews_have_a_signal(real: dict[str, Slice]) -> None:
+    """A bar that is not met; it fails here once it is."""
+    assert np.mean(gained(real, "training_marginal", "wasserstein1")) > 0
+
+
+@pytest.mark.slow
+def test_real_reviews_are_scored_better_than_by_a_plain_vae(real: dict[str, Slice]) -> None:
+    """In log loss, in each split, as in 20 of 20 of the study."""
+    assert min(gained(real, "vae", "log_loss")) > 0
