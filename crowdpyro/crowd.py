@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,16 +13,17 @@ import xarray as xr
 
 from .aggregation.summaries import summarise
 from .aggregation.truth import MODELS
+from .crowd_form import as_stored, codes_of, recorded
 from .data import CrowdData, require_data
 from .errors import DataError
 from .inference.checks import correlations
 from .inference.seeds import generator
 from .models.ballot import Ballot
-from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict, scale_to_dict
+from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict
 from .outside import refused
-from .safe_csv import write_csv
 from .survey import WEIGHT, checked_weights
-from .tables import counted, write_whole
+from .table_writing import check_suffix, write_table
+from .tables import counted
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,9 +31,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-ABSENT = -1
 _DIMS = ("participant", "problem", "option")
-_SUFFIXES = (".nc", ".csv", ".csv.gz", ".parquet")
 
 
 class Crowd:
@@ -374,16 +369,9 @@ class Crowd:
 
     def to_netcdf(self, path: str | Path) -> Path:
         """Write one compressed NetCDF file, whole or not at all."""
-        encoding = {"response": {"zlib": True, "complevel": 4}}
+        from .crowd_file import write_dataset
 
-        def write(file: Path) -> None:
-            # Packed in memory first: HDF5 that meets a full disk prints tracebacks and kills the process. The packed
-            # bytes are fewer than the answers: 5 MB for 200,000 people x 25 ratings.
-            with _without_cluster():
-                content = self.dataset.to_netcdf(engine="h5netcdf", encoding=encoding)
-            file.write_bytes(content)
-
-        return write_whole(path, write)
+        return write_dataset(self.dataset, path)
 
     def write(self, path: str | Path, *, safe: bool = False) -> Path:
         """Write `to_netcdf`'s file (`.nc`), or `to_frame`'s rows (`.csv`, `.csv.gz`, `.parquet`), by the suffix.
@@ -395,14 +383,10 @@ class Crowd:
         safe
             Put an apostrophe before texts of a CSV that a spreadsheet would run as formulas.
         """
-        check_suffix(path)
-        name = str(path).lower()
-        if name.endswith(".nc"):
+        check_suffix(path, ".nc")
+        if str(path).lower().endswith(".nc"):
             return self.to_netcdf(path)
-        frame = self.to_frame()
-        if name.endswith(".parquet"):
-            return write_whole(path, lambda file: frame.to_parquet(file, index=False))
-        return write_csv(frame, path, safe=safe)
+        return write_table(self.to_frame(), path, safe=safe)
 
     @classmethod
     def open(cls, path: str | Path, *, memory: int | str | None = None, client: Client | None = None) -> Crowd:
@@ -432,54 +416,3 @@ class Crowd:
             crowd = cls(read_dataset(Path(path)))
             refuse_strange(crowd.dataset, crowd.scale)
             return crowd
-
-
-@contextmanager
-def _without_cluster() -> Iterator[None]:
-    """Inside, xarray takes its locks from this process.
-
-    From a Dask client that is about, it would ask for a lock on bytes in memory, which no scheduler knows.
-    """
-    if "dask" not in sys.modules:
-        yield
-        return
-    import dask
-
-    with dask.config.set(scheduler="threads"):
-        yield
-
-
-def check_suffix(path: str | Path) -> None:
-    """Raise `DataError` for a suffix that `Crowd.write` does not know."""
-    if not str(path).lower().endswith(_SUFFIXES):
-        raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")
-
-
-def codes_of(response: npt.NDArray[Any]) -> FloatArray:
-    """Codes, values or ballots of a crowd's stored answers, NaN for absent."""
-    values = response.astype(float)
-    return np.where(response == ABSENT, np.nan, values) if np.issubdtype(response.dtype, np.integer) else values
-
-
-def recorded(scale: Scale, source: str, **attrs: Any) -> dict[str, Any]:
-    """A crowd's attributes: scale, source and version, and whatever else of these is not None."""
-    return {
-        "scale": json.dumps(scale_to_dict(scale)),
-        "source": source,
-        "crowdpyro_version": importlib.metadata.version("crowdpyro"),
-        **{name: value for name, value in attrs.items() if value is not None},
-    }
-
-
-def stored_kind(scale: Scale, decision: str = "draw") -> np.dtype[Any]:
-    """The type of a crowd's answers: the smallest integers that hold codes and -1, or float32."""
-    if isinstance(scale, Continuous) or decision != "draw":
-        return np.dtype(np.float32)
-    highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
-    return np.min_scalar_type(-max(highest, 1) - 1)
-
-
-def as_stored(values: npt.NDArray[np.float32], scale: Scale, decision: str = "draw") -> npt.NDArray[Any]:
-    """Answers as a crowd keeps them, from codes or values with NaN for absent."""
-    kind = stored_kind(scale, decision)
-    return values if kind.kind == "f" else np.where(np.isnan(values), ABSENT, values).astype(kind)

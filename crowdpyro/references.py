@@ -21,7 +21,8 @@ from .models.ballot import Ballot
 from .models.scales import Categorical, Continuous, Ordinal, Scale
 from .reference_gaps import Policy, without_gaps
 from .reference_table import ZERO_SHOT, Kind, are_probabilities, mean_of_known, parse, summing
-from .tables import id_hint, read_table, shown, write_whole
+from .table_writing import check_suffix, write_table
+from .tables import id_hint, read_table, shown
 
 if TYPE_CHECKING:
     from .reference_decisions import Rule
@@ -375,19 +376,10 @@ class References:
                 frames.append(frame.assign(**columns))
         return pd.concat(frames, ignore_index=True)
 
-    def write(self, path: str | Path) -> Path:
-        """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all."""
+    def write(self, path: str | Path, *, safe: bool = False) -> Path:
+        """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all; a CSV `safe` for spreadsheets."""
         check_suffix(path)
-        frame = self.to_frame()
-        if str(path).lower().endswith(".parquet"):
-            return write_whole(path, lambda file: frame.to_parquet(file, index=False))
-        return write_whole(path, lambda file: frame.to_csv(file, index=False))
-
-
-def check_suffix(path: str | Path) -> None:
-    """Raise `DataError` unless references can be written to such a file, before they are asked for."""
-    if not str(path).lower().endswith((".csv", ".csv.gz", ".parquet")):
-        raise DataError(f"file {str(path)!r}: the suffix must be .csv, .csv.gz or .parquet.")
+        return write_table(self.to_frame(), path, safe=safe)
 
 
 def _require_distributions(source: ReferenceSource, scale: Ordinal | Categorical | Ballot) -> None:

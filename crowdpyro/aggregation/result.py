@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..safe_csv import write_csv
+from ..table_writing import write_csv
 from ..tables import counted, write_whole
 from . import reports
 from .table import LabelTable

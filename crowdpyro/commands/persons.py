@@ -36,15 +36,15 @@ def condition(
     safe_csv: SafeCsv = False,
 ) -> None:
     """Get to know people from a few answers and predict their others; no LLM is asked about them."""
-    from ..crowd import check_suffix
-    from ..runs.persons import check_table, condition_run, write_table
+    from ..runs.persons import condition_run
+    from ..table_writing import check_suffix, write_table
     from ..tables import counted
 
-    check_table(out)
+    check_suffix(out)
     if people is not None:
-        check_table(people)
+        check_suffix(people)
     if crowd is not None:
-        check_suffix(crowd)
+        check_suffix(crowd, ".nc")
     found, asked, told = condition_run(
         run,
         answers,
@@ -79,11 +79,12 @@ def replay(
     device: Device = "cpu",
 ) -> None:
     """Let the same crowd answer in another world: what changes, with everything else held fixed."""
-    from ..runs.persons import check_table, margins_of, replay_run, write_table
+    from ..runs.persons import margins_of, replay_run
     from ..studies.display import wide_console
+    from ..table_writing import check_suffix, write_table
 
     if out is not None:
-        check_table(out)
+        check_suffix(out)
     found = replay_run(
         run,
         participants,
@@ -113,8 +114,9 @@ def individuation(
     seed: Seed = 0,
 ) -> None:
     """Say whether a crowd's members are individuals, beside humans."""
-    from ..runs.persons import compare_files, write_table
+    from ..runs.persons import compare_files
     from ..studies.display import wide_console
+    from ..table_writing import write_table
     from ..tables import write_whole
 
     found = compare_files(crowd, humans, typer.echo, participants=participants, scales=scales, seed=seed)

@@ -40,10 +40,10 @@ def recruit(
     from ..data import read_participants
     from ..errors import DataError
     from ..recruitment import LearnedProfiles, Margins, recruitment_report
-    from ..runs.persons import check_table, write_table
+    from ..table_writing import check_suffix, write_table
     from ..tables import counted
 
-    check_table(out)
+    check_suffix(out)
     if any(file is not None and file.resolve() == out.resolve() for file in (people, margins)):
         raise DataError(f"file {str(out)!r} is read, and --out would replace it; give another name.")
     if picture is not None and picture.suffix.lower() not in (".png", ".pdf", ".svg"):

@@ -124,16 +124,16 @@ def generate(
     safe_csv: SafeCsv = False,
 ) -> None:
     """Recruit a crowd and let it answer; every row says that it is synthetic."""
-    from ..crowd import check_suffix
     from ..errors import DataError
     from ..runs.folder import generate_run
     from ..scale import connected
+    from ..table_writing import check_suffix
     from ..tables import counted
 
     if (out is None) == (store is None):
         raise DataError("give --out, a file, or --store, a folder for crowds that are larger than memory; one of them.")
     if out is not None:
-        check_suffix(out)
+        check_suffix(out, ".nc")
     if not participants.isdecimal() and not Path(participants).exists():
         raise DataError(
             f"participants={participants!r}: give a whole number, or a file of profiles, which this is not."

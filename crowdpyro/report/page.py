@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from ..safe_csv import write_csv
 from ..studies.comparison import Difference
 from ..studies.metric import Metric
 from ..studies.names import find
@@ -24,6 +23,7 @@ from ..studies.store import ResultsStore
 from ..studies.study import Study
 from ..studies.summary import COSTS, ProtocolSummary, heading, number, summarise
 from ..studies.verdict import Verdict, signed
+from ..table_writing import write_csv
 from ..tables import write_whole
 from .pictures import HEIGHT, WIDTH, Strip, inline_svg, strips
 

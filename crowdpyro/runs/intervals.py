@@ -13,8 +13,8 @@ from ..crowd_intervals import design_arguments
 from ..data import amounts, read_participants
 from ..errors import DataError
 from ..estimator import CrowdLLM
-from ..safe_csv import write_csv
 from ..survey import WEIGHT, SurveyDesign, checked_weights, taken_off
+from ..table_writing import write_csv
 from ..tables import read_table, require_columns, row_of, rows_named, rows_of, shown
 from ..theory.interval import crowd_interval
 from ..theory.interval_result import CrowdInterval

@@ -15,11 +15,8 @@ from ..data import CrowdData, answer_words, read_participants, read_problems
 from ..errors import DataError
 from ..estimator import CrowdLLM
 from ..references import References
-from ..safe_csv import write_csv
-from ..tables import counted, read_table, require_columns, shown, write_whole
+from ..tables import counted, read_table, require_columns, shown
 from .folder import Say, load_run, new_references
-
-_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 def condition_run(
@@ -170,21 +167,6 @@ def compare_files(
         require_columns(table, ("problem", "scale"), str(scales))
         items = table.set_index("problem")["scale"]
     return individuation.report(ours, theirs, items, seed=seed)
-
-
-def check_table(path: Path) -> None:
-    """Raise `DataError` for a suffix that `write_table` does not know."""
-    if not str(path).lower().endswith(_SUFFIXES):
-        raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(_SUFFIXES)}.")
-
-
-def write_table(table: pd.DataFrame, path: Path, *, safe: bool = False) -> None:
-    """Write a table by its suffix, whole or not at all; a CSV `safe` for spreadsheets."""
-    check_table(path)
-    if str(path).lower().endswith(".parquet"):
-        write_whole(path, lambda file: table.to_parquet(file, index=False))
-    else:
-        write_csv(table, path, safe=safe)
 
 
 def _union(own: pd.DataFrame, further: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from ..llm.personas import PERSONA, personas_of
 from ..llm.prompts import CHAT, PLAIN, PROMPTS, Prompt
 from ..llm.referring import Referring
 from ..models.scales import Scale, parse_scale
-from ..safe_csv import write_csv
+from ..table_writing import write_csv
 from ..tables import counted, read_table, require_columns
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def refer_files(
     safe
         Whether texts that a spreadsheet would run as formulas get an apostrophe. References are read back: they do not.
     """
-    from ..references import check_suffix
     from ..scale.referring import refer_on
+    from ..table_writing import check_suffix
 
     check_suffix(out)
     frame, answers, given = read_problems(problems), parse_scale(scale), asking.arguments()
@@ -129,7 +129,7 @@ def refer_files(
     if asking.twins:
         sources = tuple(replace(source, kind="participant") for source in references)
         references = replace(references, sources=sources)
-    references.write(out)
+    references.write(out, safe=safe)
     if references.texts is not None:
         path = out.with_name(f"{out.name.partition('.')[0]}.texts.csv")
         say(f"wrote {write_csv(references.texts, path, safe=safe)}")

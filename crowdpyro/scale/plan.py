@@ -22,7 +22,7 @@ import pandas as pd
 
 from .. import __version__
 from ..asking import Asked, people_of
-from ..crowd import as_stored, stored_kind
+from ..crowd_form import as_stored, stored_kind
 from ..errors import DataError
 from ..fitted import Fitted
 from ..generating import Answering, matrix_of

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..checkpoint import show_changes
-from ..crowd import ABSENT, recorded, stored_kind
+from ..crowd_form import ABSENT, recorded, stored_kind
 from ..errors import DataError, ModelError
 from ..models.ballot import Ballot
 from ..outside import DAMAGE, json_of, refused

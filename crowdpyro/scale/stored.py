@@ -22,7 +22,8 @@ import pandas as pd
 import xarray as xr
 
 from ..aggregation.summaries import median_of, most_given, summarise
-from ..crowd import ABSENT, Crowd, codes_of
+from ..crowd import Crowd
+from ..crowd_form import ABSENT, codes_of
 from ..errors import DataError
 from ..inference.checks import correlation_of, pair_sums
 from ..models.ballot import Ballot

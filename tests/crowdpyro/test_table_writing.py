@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crowdpyro import Crowd, Ordinal
 from crowdpyro.aggregation.truth import aggregate
-from crowdpyro.safe_csv import harmless, write_csv
+from crowdpyro.table_writing import harmless, write_csv
 
 # What OWASP's page on CSV injection lists, and a call that has reached shells.
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "\uff1d1", "=cmd|' /C calc'!A0"]

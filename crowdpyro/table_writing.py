@@ -1,4 +1,4 @@
-"""CSV for spreadsheets: a cell that a spreadsheet would take for a formula is written as the text that it is.
+"""Tables to files by their suffix; in a CSV for spreadsheets, what would be a formula is written as text.
 
 A text that begins with `= + - @`, their full-width forms, a tab or a line's end is run by Excel and LibreOffice when
 the file is opened. The rule of OWASP's page on CSV injection puts an apostrophe before it, and every text between
@@ -15,9 +15,27 @@ from typing import Literal
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from .errors import DataError
 from .tables import write_whole
 
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def check_suffix(path: str | Path, *others: str) -> None:
+    """Raise `DataError` for a suffix that `write_table` does not know, and that is none of the others."""
+    known = (*others, *SUFFIXES)
+    if not str(path).lower().endswith(known):
+        raise DataError(f"file {str(path)!r}: the suffix must be one of {', '.join(known)}.")
+
+
+def write_table(table: pd.DataFrame, path: str | Path, *, safe: bool = False) -> Path:
+    """Write a table without its index by its suffix, whole or not at all; a CSV `safe` for spreadsheets."""
+    check_suffix(path)
+    if str(path).lower().endswith(".parquet"):
+        return write_whole(path, lambda file: table.to_parquet(file, index=False))
+    return write_csv(table, path, safe=safe)
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path, *, safe: bool = False, index: bool = False) -> Path:
