@@ -31,7 +31,7 @@ from .cell import Cell
 from .metric import Metric
 from .pipeline_calibration_checks import p_values
 from .pipeline_calibration_report import figures, tables, verdict
-from .pipeline_calibration_world import RIGHT, WRONG, World
+from .pipeline_calibration_world import RIGHT, WRONG, People, World
 from .rows import Rows
 from .study import Grid, Method, Protocol, Study
 
@@ -101,6 +101,14 @@ def _intervals(world: World, rows: Rows, seed: int) -> None:
         _add(rows, found, n)
 
 
+def _everybody(world: World, population: People, seed: int) -> People:
+    """A sample with somebody of each group: of one that lacks a group (one in 250), a model refuses to tell of it."""
+    groups = set(population.profiles["group"])
+    # Seeds of studies are next to each other.
+    draws = (world.people(_CROSS, seed + step, name="t") for step in range(0, 100, 10))
+    return next(each for each in draws if set(each.profiles["group"]) == groups)
+
+
 def _cross_fitted(world: World, rows: Rows, seed: int) -> None:
     from ..estimator import CrowdLLM
     from .pipeline_calibration_world import CONFIG
@@ -109,7 +117,7 @@ def _cross_fitted(world: World, rows: Rows, seed: int) -> None:
     truth = world.numbers(population.thoughts).mean(axis=0)
     found: dict[tuple[str, str], list[FloatArray]] = {}
     for study in range(_CROSS_STUDIES):
-        asked = world.people(_CROSS, 100 * (seed + 1) + study, name="t")
+        asked = _everybody(world, population, 100 * (seed + 1) + study)
         y, twins, crowd = cross_fitted_answers(
             CrowdLLM(CONFIG, progress=False),
             world.data(asked),
