@@ -178,8 +178,14 @@ def _encoded(column: pd.Series, out: IntArray) -> tuple[IntArray, pd.Index]:
     if values.dtype.kind in "iu":
         low, high = _extent(values)
         if high - low < 4 * len(values) + 1024 and high < 2**63:
-            # In eight bytes, a buffer at a time: a difference of small integers may lie outside of their own type.
-            np.subtract(values, low, out=out, dtype=np.int64, casting="unsafe")
+            narrow = np.iinfo(CODE)
+            if narrow.min <= low and high <= narrow.max:
+                np.copyto(out, values, casting="unsafe")
+                out -= low
+            else:  # in eight bytes, a buffer at a time
+                np.subtract(values, low, out=out, dtype=np.int64, casting="unsafe")
+            if _upwards(out):
+                return out, pd.RangeIndex(low, high + 1)
             seen = np.zeros(high - low + 1, dtype=bool)
             for start in range(0, len(out), _ROWS):  # a few rows show mostly that no number is left out
                 seen[out[start : start + _ROWS]] = True
@@ -210,6 +216,18 @@ def _extent(values: npt.NDArray[Any]) -> tuple[int, int]:
     blocks = [values[start : start + _ROWS] for start in range(0, len(values), _ROWS)]
     low, high = zip(*((block.min(), block.max()) for block in blocks), strict=True)
     return int(min(low)), int(max(high))
+
+
+def _upwards(codes: IntArray) -> bool:
+    """Whether each code is the one before or the next: sorted, and no number left out."""
+    if codes[0]:
+        return False
+    for start in range(0, len(codes) - 1, _ROWS):
+        block = codes[start : start + _ROWS + 1]
+        step = block[1:] - block[:-1]
+        if step.min() < 0 or step.max() > 1:
+            return False
+    return True
 
 
 def _levels(scale: Scale) -> pd.Index:

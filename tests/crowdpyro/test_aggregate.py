@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import arviz as az
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import crowdpyro as cp
 from crowdpyro.aggregation.reports import spammer_score
+from crowdpyro.aggregation.table import LabelTable
 from crowdpyro.aggregation.truth import METHODS
 from crowdpyro.models.annotation import DawidSkene
 
@@ -175,6 +178,23 @@ def test_ids_are_kept_whatever_their_type(first, dtype):
     frame = pd.DataFrame({"task": ids.repeat(2), "worker": [*"abcabc"], "label": [1, 1, 2, 2, 1, 1]})
     for method in ("majority", "dawid_skene"):
         assert cp.aggregate(frame, method).labels.to_dict() == dict(zip(ids.tolist(), [1, 2, 1], strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    ids=st.lists(st.integers(-6, 9), min_size=1, max_size=40),
+    by_id=st.booleans(),
+    low=st.sampled_from([0, -(2**31), 2**31 - 5, 2**40, -(2**63) + 10, 2**63 - 12]),
+)
+def test_whole_numbers_become_the_codes_of_their_order(ids, by_id, low):
+    # Sorted without a gap, sorted with one, in any order, and at the ends of the types: each has its own short way.
+    ids = low + np.array(sorted(ids) if by_id else ids, dtype=np.int64)
+    with mock.patch("crowdpyro.aggregation.table._ROWS", 3):  # looked through three rows at a time
+        table = LabelTable.from_frame(pd.DataFrame({"problem": ids, "participant": ids[::-1], "response": 1}))
+    codes, found = pd.factorize(ids, sort=True)
+    np.testing.assert_array_equal(table.labels.item, codes)
+    np.testing.assert_array_equal(table.labels.worker, codes[::-1])
+    assert table.problems.tolist() == table.participants.tolist() == found.tolist()
 
 
 def test_a_scale_names_labels_that_nobody_gave():
