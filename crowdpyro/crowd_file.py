@@ -37,6 +37,8 @@ _SHORTEST, _NOWHERE = 56, 2**64 - 1
 _FILTERS = (1, 2, 3)
 # A text's place: its length, the heap, and the number in it.
 _PLACE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
+# More bytes than the type, shape and place of an attribute take that is one text, which are at most 72.
+_MESSAGE = 128
 DIMS = ("participant", "problem", "option")
 
 
@@ -71,9 +73,10 @@ def _without_cluster() -> Iterator[None]:
 
 def read_dataset(path: Path) -> xr.Dataset:
     """The dataset of a file; raises `DataError`, or what HDF5 does on damage."""
-    longest = _longest_text(path)
+    heaps, longest = _heaps_of_texts(path)
     with h5py.File(path, "r") as file:
         _refuse_foreign(file, path)
+        _refuse_long(file, path, heaps, longest)
         arrays = {str(name): _values(array, path, longest) for name, array in file.items()}
         attrs = {name: _alone(value) for name, value in file.attrs.items() if not name.startswith("_")}
     over = {name: (_dims(name, values), values) for name, values in arrays.items()}
@@ -109,13 +112,13 @@ def _alone(value: Any) -> Any:
     return value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
 
 
-def _longest_text(path: Path) -> int:
-    """Most bytes of a text; raises `DataError` for a heap of texts that do not lie one after the other within it.
+def _heaps_of_texts(path: Path) -> tuple[set[int], int]:
+    """Where heaps of texts begin, and most bytes of a text; raises `DataError` for texts that do not fill their heap.
 
     A heap is GCOL, version, its size, and objects: number, references, size, content up to a multiple of 8 bytes.
     Number 0 is the free rest.
     """
-    longest = 0
+    heaps, longest = set[int](), 0
     wrong = DataError(f"file {str(path)!r} is no crowd, or damaged; give a file that to_netcdf wrote.")
     if path.stat().st_size < _SHORTEST:
         raise wrong
@@ -134,7 +137,33 @@ def _longest_text(path: Path) -> int:
                 if at > end or (rest and at < end):
                     raise wrong
                 longest = longest if rest else max(longest, size)
-    return longest
+            heaps.add(start)
+    return heaps, longest
+
+
+def _refuse_long(file: Any, path: Path, heaps: set[int], longest: int) -> None:
+    """Raise `DataError` where an attribute's text is longer than any: HDF5 takes as much memory before it looks for it.
+
+    The file holds an attribute as its name, type and shape, which take few bytes where it is one text, and then the
+    text's place.
+    """
+    texts = set[str]()
+    for owner, names in ((file, list(file.attrs)), *((each, ("dtype",)) for each in file.values())):
+        for name in names:
+            if name in owner.attrs and owner.attrs.get_id(name).dtype.kind == "O":
+                texts.add(name)
+                if owner.attrs.get_id(name).shape not in ((), (1,)):
+                    raise DataError(f"file {str(path)!r}: attribute {name!r} is not one text or number.")
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for name in texts:
+            for found in re.finditer(re.escape(name.encode()) + b"\0", content):
+                message = content[found.start() : found.end() + _MESSAGE]
+                for at in range(len(message) - _PLACE.itemsize + 1):
+                    length, heap = struct.unpack_from("<IQ", message, at)
+                    if heap in heaps and length > longest:
+                        raise DataError(
+                            f"file {str(path)!r}: attribute {name!r} is a text that is longer than any; copy it again."
+                        )
 
 
 def _is_superblock(content: mmap.mmap, size: int) -> bool:

@@ -62,6 +62,23 @@ def _long_text() -> bytes:
     return bytes(content)
 
 
+def _long_attribute() -> bytes:
+    """The same of an attribute, in the older layout that has no checksums."""
+    file = io.BytesIO()
+    with (
+        h5py.File(file, "w", libver="earliest") as older,
+        h5py.File(io.BytesIO(readers.valid()["crowd"][0])) as crowd,
+    ):
+        for name, array in crowd.items():
+            older.create_dataset(name, data=array[()], dtype=array.dtype)
+        older.attrs.update({name: value for name, value in crowd.attrs.items() if not name.startswith("_")})
+    content = bytearray(file.getvalue())
+    heap = struct.pack("<Q", content.index(b"GCOL\x01"))
+    at = content.index(heap, content.index(b"source\0")) - 4
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+    return bytes(content)
+
+
 def _shifted() -> bytes:
     """Eight bytes of the superblock are gone: HDF5 took 4 GB before it said so."""
     content = readers.valid()["crowd"][0]
@@ -127,6 +144,7 @@ def _aged(levels: list[Any]) -> bytes:
 BAD: dict[str, Bad] = {
     "crowd: endless heap": ("crowd", _endless_heap, "is no crowd, or damaged"),
     "crowd: text of 4 GB": ("crowd", _long_text, "longer than any"),
+    "crowd: attribute of 4 GB": ("crowd", _long_attribute, "attribute 'source' is a text that is longer than any"),
     "crowd: a superblock of nothing": ("crowd", _shifted, "is no crowd, or damaged"),
     "crowd: link to another file": ("crowd", lambda: _crowd(_linked), "no array of its own"),
     "crowd: numbers in another file": (
