@@ -54,13 +54,41 @@ class _Reading:
     def __call__(self, part: tuple[slice, slice]) -> Any:
         zarr = needed("zarr")
         group = zarr.open_group(str(self.path), mode="r", zarr_format=3)
-        weights = group[WEIGHT][part[0]] if WEIGHT in group else None
+        weights = _Named(self.path, group[WEIGHT])[part[0]] if WEIGHT in group else None
+        return self.summed(_Named(self.path, group[RESPONSE])[part], weights)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """An array of a store, which says where it is damaged."""
+
+    path: Path
+    array: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array, as dask asks for it."""
+        return tuple(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Of the array."""
+        return int(self.array.ndim)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array."""
+        return np.dtype(self.array.dtype)
+
+    def __getitem__(self, part: slice | tuple[slice, ...]) -> npt.NDArray[Any]:
         try:
-            return self.summed(group[RESPONSE][part], weights)
+            return np.asarray(self.array[part])
         except DAMAGE as error:
+            first, end, _ = (part[0] if isinstance(part, tuple) else part).indices(self.shape[0])
+            what = "answers" if self.array.basename == RESPONSE else self.array.basename
             raise DataError(
-                f"store {str(self.path)!r}: answers of people {part[0].start} to {part[0].stop - 1} are damaged "
-                f"({error}); delete that file and generate again, or copy the store again."
+                f"store {str(self.path)!r}: {what} of people {first} to {end - 1} are damaged ({error}); delete that "
+                "file and generate again, or copy the store again."
             ) from error
 
 
@@ -297,26 +325,32 @@ def _votes(ballots: npt.NDArray[Any], weights: FloatArray | None) -> FloatArray:
 
 def _lazy(path: Path) -> xr.Dataset:
     """The store as any crowd's dataset, on Dask."""
-    needed("dask.array")
+    dask = needed("dask.array")
+    group = needed("zarr").open_group(str(path), mode="r", zarr_format=3)
     raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False, decode_times=False, zarr_format=3)
     coords: dict[str, Any] = {}
     wrong = [name for name, ids in raw.coords.items() if ids.dims != (name,)]
     if wrong:
         raise DataError(f"store {str(path)!r}: {wrong[0]} are over {', '.join(map(str, raw[wrong[0]].dims))}.")
     places = {f"profile_{name}": place for place, name in enumerate(json.loads(raw.attrs["traits"]))}
+    lazy = {
+        name: dask.from_array(_Named(path, group[name]), chunks=group[name].chunks, name=False, fancy=False)
+        for name in map(str, raw)
+        if raw[name].dtype.kind != "T"
+    }
     for name in sorted(map(str, raw), key=lambda each: (places.get(each, -1), each)):
         found = raw[name]
         if name == RESPONSE:
             continue
         if LEVELS in found.attrs:
             levels = np.asarray(found.attrs[LEVELS], dtype=str)
-            coords[name] = (found.dims, found.data.map_blocks(_decoded, levels, dtype=levels.dtype))
+            coords[name] = (found.dims, lazy[name].map_blocks(_decoded, levels, dtype=levels.dtype))
         elif found.dtype.kind == "T":
             coords[name] = (found.dims, found.to_numpy().astype(object).astype(str))
         else:
-            coords[name] = found.drop_attrs()
+            coords[name] = (found.dims, lazy[name])
     attrs = {name: value for name, value in raw.attrs.items() if name not in ("made_from", "tile", "traits")}
-    return xr.Dataset({RESPONSE: raw[RESPONSE].drop_attrs()}, coords, attrs)
+    return xr.Dataset({RESPONSE: raw[RESPONSE].copy(data=lazy[RESPONSE]).drop_attrs()}, coords, attrs)
 
 
 def _decoded(codes: npt.NDArray[Any], levels: npt.NDArray[np.str_]) -> npt.NDArray[Any]:

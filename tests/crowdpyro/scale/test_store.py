@@ -133,13 +133,24 @@ def test_what_is_no_store_is_refused(model, tmp_path, whole):
         Crowd.open(tmp_path / "empty")
     with pytest.raises(DataError, match="does not exist"):
         Crowd.open(tmp_path / "absent.zarr")
+
+
+def test_damage_is_named_wherever_it_is_read(tmp_path, whole):
     copy = shutil.copytree(whole.path, tmp_path / "damaged.zarr")
-    chunk = copy / "response" / "c" / "3" / "0"
-    content = bytearray(chunk.read_bytes())
-    content[len(content) // 2] ^= 1
-    chunk.write_bytes(content)
+    trait = min(each.name for each in copy.glob("profile_*"))
+    for name, block in (("response", "3/0"), (trait, "2")):
+        chunk = copy / name / "c" / block
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 2] ^= 1
+        chunk.write_bytes(content if name == "response" else b"\0")
+    crowd = Crowd.open(copy)
     with pytest.raises(DataError, match="answers of people 12288 to 16383 are damaged"):
-        Crowd.open(copy).counts()
+        crowd.counts()
+    for part in (13_000, [13_000, 13_001]):
+        with pytest.raises(DataError, match="answers of people 12288 to 16383 are damaged"):
+            crowd.dataset["response"][part].compute()
+    with pytest.raises(DataError, match=f"{trait} of people 8192 to 12287 are damaged"):
+        crowd.dataset[trait].compute()
 
 
 def test_an_unwritable_place_is_named(model, tmp_path):
