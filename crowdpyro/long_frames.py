@@ -49,10 +49,18 @@ def renamed(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFra
 def under_keys(frame: pd.DataFrame, keys: tuple[str, ...], name: str) -> pd.DataFrame:
     """`renamed`, of a table that has rows and all keys; what it lacks is said in the names that it was given under."""
     found = require_rows(renamed(frame, keys, name), name)
-    written = {ours: theirs for ours, theirs in zip(found.columns, frame.columns, strict=True) if ours != theirs}
-    synonyms = {key: alias for key, alias in _ALIASES.items() if set(written.values()) & set(_ALIASES.values())}
-    require_columns(found, keys, name, written=written, synonyms=synonyms)
+    require_as_given(found, frame, keys, name)
     return found
+
+
+def require_as_given(
+    found: pd.DataFrame, given: pd.DataFrame, keys: tuple[str, ...], name: str, **aliases: str
+) -> None:
+    """`require_columns`, of a table whose columns were renamed, in the names of the one that was given."""
+    written = {ours: theirs for ours, theirs in zip(found.columns, given.columns, strict=True) if ours != theirs}
+    known = _ALIASES | aliases
+    synonyms = {key: alias for key, alias in known.items() if set(written.values()) & set(known.values())}
+    require_columns(found, keys, name, written=written, synonyms=synonyms)
 
 
 def _with_names(frame: pd.DataFrame, names: Mapping[Any, str]) -> pd.DataFrame:

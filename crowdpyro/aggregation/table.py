@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from ..long_frames import renamed, under_keys
+from ..long_frames import renamed, require_as_given, under_keys
 from ..models.scales import Categorical, Ordinal, Scale
-from ..tables import counted, id_hint, require_columns, row_of, shown
+from ..tables import counted, id_hint, row_of, shown
 
 if TYPE_CHECKING:
     from ..models.annotation.labels import Labels
@@ -261,7 +261,7 @@ def _told(golden: pd.Series | pd.DataFrame | Mapping[Any, Any]) -> pd.Series:
         frame = renamed(golden, ("problem", "truth"), "golden")
         if "truth" not in frame:  # crowd-kit's `task, label`
             frame = renamed(frame, ("response",), "golden").rename(columns={"response": "truth"})
-        require_columns(frame, ("problem", "truth"), "golden")
+        require_as_given(frame, golden, ("problem", "truth"), "golden", truth="label")
         golden = frame.set_index("problem")["truth"]
     if not isinstance(golden, pd.Series | Mapping):
         raise DataError(
@@ -293,7 +293,7 @@ def _history(
 ) -> npt.NDArray[np.float64]:
     """Counts of earlier labels by participant, truth and label."""
     frame = renamed(history, ("participant", "truth", "response"), "history")
-    require_columns(frame, ("participant", "truth", "response"), "history")
+    require_as_given(frame, history, ("participant", "truth", "response"), "history")
     frame = frame.dropna(subset=["participant", "truth", "response"])
     count = np.ones(len(frame))
     if "count" in frame:

@@ -241,7 +241,9 @@ BAD = [
     ({"golden": {1: "cow"}}, "golden truth: 'cow'.*nobody gave.*scale"),
     ({"golden": {"one": "cat"}}, "golden: none of its 1 problems"),
     ({"golden": pd.Series(["cat", "dog"], index=[1, 1])}, "twice or more"),
-    ({"golden": pd.DataFrame({"task": [1]})}, "lacks column 'truth'"),
+    ({"golden": pd.DataFrame({"task": [1]})}, r"lacks column 'truth' \(or 'label'\); it has 'task'"),
+    ({"golden": pd.DataFrame({"item": [1], "label": [1]})}, r"lacks column 'problem' \(or 'task'\).*'item', 'label'"),
+    ({"history": pd.DataFrame({"worker": [1], "label": [1]})}, "lacks column 'truth'; it has 'worker', 'label'"),
     ({"history": pd.DataFrame({"worker": [1], "truth": ["cow"], "label": ["cat"]})}, "truth of history: 'cow'"),
     (
         {"history": pd.DataFrame({"worker": [1], "truth": ["cat"], "label": ["cat"], "count": [-1]})},
