@@ -162,7 +162,7 @@ def _refuse_long(file: Any, path: Path, heaps: set[int], longest: int) -> None:
                     length, heap = struct.unpack_from("<IQ", message, at)
                     if heap in heaps and length > longest:
                         raise DataError(
-                            f"file {str(path)!r}: attribute {name!r} is a text that is longer than any; copy it again."
+                            f"file {str(path)!r}: an attribute is a text that is longer than any; copy it again."
                         )
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-import readers
+import valid_files
 
 Bad = tuple[str, Callable[[], bytes], str]
 
 
 def _crowd(change: Callable[[h5py.File], object]) -> bytes:
     """A valid crowd's file, changed by h5py."""
-    file = io.BytesIO(readers.valid()["crowd"][0])
+    file = io.BytesIO(valid_files.valid()["crowd"][0])
     with h5py.File(file, "r+") as opened:
         change(opened)
     return file.getvalue()
@@ -42,7 +42,7 @@ def _linked(file: h5py.File) -> None:
 
 def _endless_heap() -> bytes:
     """The free rest of the heap ends before the heap does: HDF5 2.0 walks on from there for ever."""
-    content = bytearray(readers.valid()["crowd"][0])
+    content = bytearray(valid_files.valid()["crowd"][0])
     heap = content.index(b"GCOL\x01")
     end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
     at = heap + 16
@@ -54,7 +54,7 @@ def _endless_heap() -> bytes:
 
 def _long_text() -> bytes:
     """A text of 4 GB, as its place says, for which HDF5 took them."""
-    file = io.BytesIO(readers.valid()["crowd"][0])
+    file = io.BytesIO(valid_files.valid()["crowd"][0])
     with h5py.File(file, "r") as opened:
         at = opened["participant"].id.get_offset()
     content = bytearray(file.getvalue())
@@ -67,7 +67,7 @@ def _long_attribute() -> bytes:
     file = io.BytesIO()
     with (
         h5py.File(file, "w", libver="earliest") as older,
-        h5py.File(io.BytesIO(readers.valid()["crowd"][0])) as crowd,
+        h5py.File(io.BytesIO(valid_files.valid()["crowd"][0])) as crowd,
     ):
         for name, array in crowd.items():
             older.create_dataset(name, data=array[()], dtype=array.dtype)
@@ -81,7 +81,7 @@ def _long_attribute() -> bytes:
 
 def _shifted() -> bytes:
     """Eight bytes of the superblock are gone: HDF5 took 4 GB before it said so."""
-    content = readers.valid()["crowd"][0]
+    content = valid_files.valid()["crowd"][0]
     return content[:40] + content[48:]
 
 
@@ -91,8 +91,8 @@ def _surprising(file: h5py.File) -> None:
 
 def _layout_of_bytes() -> bytes:
     """The layout of a table is no text: comparing it with ours was a TypeError."""
-    path = Path(readers._folder(), "layout.sqlite")
-    path.write_bytes(readers.valid()["cache"][0])
+    path = Path(valid_files.scratch(), "layout.sqlite")
+    path.write_bytes(valid_files.valid()["cache"][0])
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA writable_schema = ON")
     connection.execute("UPDATE sqlite_master SET sql = CAST(sql AS BLOB) WHERE name = 'answers'")
@@ -102,49 +102,45 @@ def _layout_of_bytes() -> bytes:
     return path.read_bytes()
 
 
-def _store(**changes: Any) -> bytes:
-    """Metadata of the answers of a store, changed."""
-    place, content = next(
-        (each[:1], each[1:]) for each in readers.valid()["store"] if json.loads(each[1:]).get("shape", [0, 0])[1:]
-    )
-    return place + json.dumps(json.loads(content) | changes).encode()
+def _metadata(of: str, **changes: Any) -> bytes:
+    """Metadata of an array of a store, or of the store, changed."""
+    place = sorted(valid_files.valid_store()).index(f"{of}zarr.json")
+    return bytes([place]) + json.dumps(json.loads(valid_files.valid()["store"][place][1:]) | changes).encode()
 
 
 def _swapped() -> bytes:
     """The metadata of numbers of people, at the place of the problems' ids."""
-    known = readers.valid()["store"]
-    return b"\0" + next(each[1:] for each in known if b"float64" in each)
+    return _metadata("problem/")[:1] + _metadata("profile_age/")[1:]
 
 
-def _group(**changes: Any) -> bytes:
-    place, content = next(
-        (each[:1], each[1:]) for each in readers.valid()["store"] if json.loads(each[1:])["node_type"] == "group"
-    )
-    return place + json.dumps(json.loads(content) | changes).encode()
+def _chunk(of: str) -> bytes:
+    """Zeros, where a chunk of an array of a store has been."""
+    place = next(k for k, name in enumerate(sorted(valid_files.valid_store())) if name.startswith(f"{of}/c/"))
+    return bytes([place]) + bytes(40)
 
 
 def _described(**changes: Any) -> bytes:
-    return json.dumps(readers.valid_model()[0] | changes).encode()
+    return json.dumps(valid_files.valid_model()[0] | changes).encode()
 
 
 def _configured(**changes: Any) -> bytes:
-    return _described(config=readers.valid_model()[0]["config"] | changes)
+    return _described(config=valid_files.valid_model()[0]["config"] | changes)
 
 
 def _generator(**changes: Any) -> bytes:
-    return json.dumps(json.loads(readers.valid_generator()[0]) | changes).encode()
+    return json.dumps(json.loads(valid_files.valid_generator()[0]) | changes).encode()
 
 
 def _aged(levels: list[Any]) -> bytes:
     """A numeric trait of other levels."""
-    traits = json.loads(readers.valid_generator()[0])["ordered"]
+    traits = json.loads(valid_files.valid_generator()[0])["ordered"]
     return _generator(ordered=[{**each, "levels": levels} if each["continuous"] else each for each in traits])
 
 
 BAD: dict[str, Bad] = {
     "crowd: endless heap": ("crowd", _endless_heap, "is no crowd, or damaged"),
     "crowd: text of 4 GB": ("crowd", _long_text, "longer than any"),
-    "crowd: attribute of 4 GB": ("crowd", _long_attribute, "attribute 'source' is a text that is longer than any"),
+    "crowd: attribute of 4 GB": ("crowd", _long_attribute, "an attribute is a text that is longer than any"),
     "crowd: a superblock of nothing": ("crowd", _shifted, "is no crowd, or damaged"),
     "crowd: link to another file": ("crowd", lambda: _crowd(_linked), "no array of its own"),
     "crowd: numbers in another file": (
@@ -180,13 +176,20 @@ BAD: dict[str, Bad] = {
     "cache: another file": ("cache", lambda: b"SQLite format 4\0" + bytes(100), "no cache"),
     "store: pickled": (
         "store",
-        lambda: _store(codecs=[{"name": "numcodecs.pickle", "configuration": {}}]),
+        lambda: _metadata("response/", codecs=[{"name": "numcodecs.pickle", "configuration": {}}]),
         "packed by numcodecs.pickle",
     ),
-    "store: of the older format": ("store", lambda: _group(zarr_format=2), "format 2"),
-    "store: metadata elsewhere": ("store", lambda: _group(consolidated_metadata={"metadata": {}}), "in the group's"),
-    "store: a million million blocks": ("store", lambda: _store(shape=[10**12, 10**12]), "blocks"),
-    "store: a negative shape": ("store", lambda: _store(shape=[-1, 2]), "has the shape"),
+    "store: of the older format": ("store", lambda: _metadata("", zarr_format=2), "format 2"),
+    "store: metadata elsewhere": (
+        "store",
+        lambda: _metadata("", consolidated_metadata={"metadata": {}}),
+        "in the group's",
+    ),
+    "store: a million million blocks": ("store", lambda: _metadata("response/", shape=[10**12, 10**12]), "blocks"),
+    "store: a negative shape": ("store", lambda: _metadata("response/", shape=[-1, 2]), "has the shape"),
+    "store: a damaged trait": ("store", lambda: _chunk("profile_age"), "profile_age of people 0 to 4 are damaged"),
+    "store: damaged answers": ("store", lambda: _chunk("response"), "answers of people 0 to 4 are damaged"),
+    "store: damaged ids": ("store", lambda: _chunk("problem"), "is damaged"),
     "store: ids packed as another array": ("store", _swapped, "problem are over participant"),
     "answers: too large for a crowd": (
         "answers",
@@ -215,13 +218,13 @@ BAD: dict[str, Bad] = {
     "generator: a condition on what is not there": ("generator", lambda: _generator(given="x == 1"), "filter 'x == 1'"),
     "generator: another column": ("generator", lambda: _generator(columns=["x"]), "are not the traits"),
     "arrays: a pickle": ("arrays", lambda: b"\x80\x04\x95" + bytes(50), "holds no readable model"),
-    "arrays: cut off": ("arrays", lambda: readers.valid_model()[1][:-9], "holds no readable model"),
-    "checkpoint: no metadata": ("checkpoint", lambda: readers.valid_model()[1], "cannot be read"),
+    "arrays: cut off": ("arrays", lambda: valid_files.valid_model()[1][:-9], "holds no readable model"),
+    "checkpoint: no metadata": ("checkpoint", lambda: valid_files.valid_model()[1], "cannot be read"),
     "csv: zero bytes": ("csv", lambda: b"problem,text\na,x\0y\n", "zero bytes"),
     "csv: half a pair": ("csv", lambda: b"problem,text\na,\xed\xa0\xbd\n", "not UTF-8"),
     "csv: cells beyond the header": ("csv", lambda: b"a,b\n1,2,3,4\n", "a.csv|table.csv"),
-    "gz: cut off": ("gz", lambda: readers.valid()["gz"][0][:-8], "cannot be read"),
-    "parquet: cut off": ("parquet", lambda: readers.valid()["parquet"][0][:-20], "cannot be read"),
+    "gz: cut off": ("gz", lambda: valid_files.valid()["gz"][0][:-8], "cannot be read"),
+    "parquet: cut off": ("parquet", lambda: valid_files.valid()["parquet"][0][:-20], "cannot be read"),
     "options: code": ("options", lambda: b"responses: !!python/object/apply:os.system ['true']\n", "run.yaml"),
     "options: a billion laughs": (
         "options",
@@ -240,7 +243,7 @@ BAD: dict[str, Bad] = {
     ),
     "pb: more digits than int reads": (
         "pb",
-        lambda: readers.valid()["pb"][0].replace(b"budget;100", b"budget;" + b"9" * 5000),
+        lambda: valid_files.valid()["pb"][0].replace(b"budget;100", b"budget;" + b"9" * 5000),
         "budget",
     ),
     "scale: too many levels": ("scale", lambda: b"0:1000000000", "levels"),

@@ -24,12 +24,14 @@ def main(name: str, folder: Path, more: list[str]) -> None:
     """Fuzz a reader until time is up or something is found."""
     # Readers import what they need when they are called, so that each is called once while imports are instrumented.
     with atheris.instrument_imports(include=["crowdpyro"], enable_loader_override=False):
+        import mutations
         import readers
         import torch
+        import valid_files
 
         torch.set_num_threads(1)
         warnings.simplefilter("ignore")
-        reader, known = readers.READERS[name], readers.valid()[name]
+        reader, known = readers.READERS[name], valid_files.valid()[name]
         for content in known:
             reader(content)
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +43,7 @@ def main(name: str, folder: Path, more: list[str]) -> None:
             content = data[1:]
         else:
             chosen = atheris.FuzzedDataProvider(data[1:])
-            content = readers.mutated(name, lambda n: chosen.ConsumeIntInRange(0, max(n - 1, 0)))
+            content = mutations.mutated(name, lambda n: chosen.ConsumeIntInRange(0, max(n - 1, 0)))
         readers.named(reader, content, seconds=0)
 
     limits = [f"-timeout={_SECONDS}", f"-rss_limit_mb={_MEGABYTES}", f"-artifact_prefix={folder.parent}{os.sep}"]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
+import mutations
 import numpy as np
 import pandas as pd
-import readers
 
 from crowdpyro import Ballot, Categorical, Continuous, Ordinal
 from crowdpyro.models.scales import Scale
@@ -96,7 +96,7 @@ def references(draw: st.DrawFn, scale: Scale) -> pd.DataFrame:
 @st.composite
 def hostile(draw: st.DrawFn, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with a few cells, a name or a column that no person meant."""
-    wild = st.sampled_from([value for value in readers.HOSTILE if not isinstance(value, list | dict)])
+    wild = st.sampled_from([value for value in mutations.HOSTILE if not isinstance(value, list | dict)])
     frame = frame.astype(object)
     for _ in range(draw(st.integers(1, 3))):
         row, column = draw(st.integers(0, len(frame) - 1)), draw(st.integers(0, frame.shape[1] - 1))
@@ -116,4 +116,4 @@ def files(draw: st.DrawFn, name: str) -> bytes:
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=200))
     choose: Callable[[int], int] = lambda n: draw(st.integers(0, max(n - 1, 0)))  # noqa: E731 - of one line
-    return readers.mutated(name, choose)
+    return mutations.mutated(name, choose)

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import readers
 import strategies
+import valid_files
 from bad_files import BAD, INFLATED
 from hypothesis import HealthCheck, Phase, given, settings
 
@@ -41,7 +42,7 @@ MANY = settings(
 @cache
 def ready(name: str) -> int:
     """Read the valid files, which imports all there is to import; the most memory until now."""
-    for content in readers.valid()[name]:
+    for content in valid_files.valid()[name]:
         assert readers.named(readers.READERS[name], content) is None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -85,7 +86,7 @@ def test_what_would_fill_the_memory_is_refused(name, monkeypatch):
         readers.READERS[reader](content)
 
 
-PROBLEMS = readers.PROBLEMS
+PROBLEMS = valid_files.PROBLEMS
 FRAMES = settings(MANY, max_examples=EXAMPLES or 60)
 
 
