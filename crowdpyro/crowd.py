@@ -13,7 +13,7 @@ import xarray as xr
 
 from .aggregation.summaries import summarise
 from .aggregation.truth import MODELS
-from .crowd_form import as_stored, codes_of, recorded
+from .crowd_form import DIMS, as_stored, codes_of, recorded
 from .data import CrowdData, require_data
 from .errors import DataError
 from .inference.checks import correlations
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
 FloatArray = npt.NDArray[np.float64]
-
-_DIMS = ("participant", "problem", "option")
 
 
 class Crowd:
@@ -52,12 +50,12 @@ class Crowd:
     """
 
     def __init__(self, dataset: xr.Dataset) -> None:
-        if "response" not in dataset or dataset["response"].dims[:2] != _DIMS[:2]:
+        if "response" not in dataset or dataset["response"].dims[:2] != DIMS[:2]:
             raise DataError("dataset lacks a variable 'response' over (participant, problem); open a crowd's file.")
         if "scale" not in dataset.attrs:
             raise DataError("dataset lacks the attribute 'scale'; open a crowd's file.")
         self.dataset = dataset
-        if dataset["response"].dims != _DIMS[: 2 + isinstance(self.scale, Ballot)]:
+        if dataset["response"].dims != DIMS[: 2 + isinstance(self.scale, Ballot)]:
             raise DataError(
                 f"variable 'response' is over {dataset['response'].dims} on {self.scale}; open a crowd's file."
             )
@@ -121,7 +119,7 @@ class Crowd:
         if weights is not None:
             coords[WEIGHT] = ("participant", checked_weights(weights, len(participants)))
         return cls(
-            xr.Dataset({"response": (_DIMS[: response.ndim], response)}, coords, recorded(scale, source, **attrs))
+            xr.Dataset({"response": (DIMS[: response.ndim], response)}, coords, recorded(scale, source, **attrs))
         )
 
     @classmethod

@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from .crowd_form import dims_of
 from .errors import DataError
 from .models.ballot import Ballot
 from .models.scales import Continuous, Scale
@@ -39,7 +40,6 @@ _FILTERS = (1, 2, 3)
 _PLACE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
 # More bytes than the type, shape and place of an attribute take that is one text, which are at most 72.
 _MESSAGE = 128
-DIMS = ("participant", "problem", "option")
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path) -> Path:
@@ -79,7 +79,7 @@ def read_dataset(path: Path) -> xr.Dataset:
         _refuse_long(file, path, heaps, longest)
         arrays = {str(name): _values(array, path, longest) for name, array in file.items()}
         attrs = {name: _alone(value) for name, value in file.attrs.items() if not name.startswith("_")}
-    over = {name: (_dims(name, values), values) for name, values in arrays.items()}
+    over = {name: (dims_of(name, values.ndim), values) for name, values in arrays.items()}
     response = {name: over.pop(name) for name in ("response",) if name in over}
     return xr.Dataset(response, over, attrs)
 
@@ -175,19 +175,6 @@ def _is_superblock(content: mmap.mmap, size: int) -> bool:
         return content[13:15] == b"\x08\x08" and struct.unpack_from("<4Q", content, 24) == (0, _NOWHERE, size, _NOWHERE)
     base, _, end = struct.unpack_from("<3Q", content, 12)
     return content[8] in (2, 3) and content[9:11] == b"\x08\x08" and (base, end) == (0, size)
-
-
-def _dims(name: str, values: Any) -> tuple[str, ...]:
-    """Dimensions of an array of this name."""
-    if name == "response":
-        return DIMS[: values.ndim]
-    if name in DIMS:
-        return (name,)
-    if name == "text":
-        return ("problem",)
-    if name == WEIGHT or name.startswith("profile_"):
-        return ("participant",)
-    raise DataError(f"array {name!r} is none of a crowd's, which are response, ids, text, {WEIGHT} and profile_NAME.")
 
 
 def _refuse_foreign(file: Any, path: Path) -> None:

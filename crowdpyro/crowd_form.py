@@ -9,12 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .errors import DataError
 from .models.ballot import Ballot
 from .models.scales import Continuous, Scale, scale_to_dict
+from .survey import WEIGHT
 
 FloatArray = npt.NDArray[np.float64]
 
 ABSENT = -1
+DIMS = ("participant", "problem", "option")
+
+
+def dims_of(name: str, ndim: int) -> tuple[str, ...]:
+    """Dimensions of a crowd's array of this name; raises `DataError` for a name that no crowd has."""
+    if name == "response":
+        return DIMS[:ndim]
+    if name in DIMS:
+        return (name,)
+    if name == "text":
+        return ("problem",)
+    if name == WEIGHT or name.startswith("profile_"):
+        return ("participant",)
+    raise DataError(f"array {name!r} is none of a crowd's, which are response, ids, text, {WEIGHT} and profile_NAME.")
 
 
 def codes_of(response: npt.NDArray[Any]) -> FloatArray:

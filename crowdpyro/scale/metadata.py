@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..crowd_form import dims_of
 from ..errors import DataError
 from ..outside import json_of
 
@@ -61,6 +62,9 @@ def _refuse_size(folder: Path, described: dict[str, Any], path: Path) -> None:
     shape = described.get("shape")
     if not isinstance(shape, list) or not all(type(each) is int and each >= 0 for each in shape):
         raise _refusal(path, f"array {folder.name!r} has the shape {shape!r}")
+    over, named = list(dims_of(folder.name, len(shape))), described.get("dimension_names")
+    if named != over or len(over) != len(shape):
+        raise _refusal(path, f"array {folder.name!r} of shape {shape!r} is over {named!r}, not {over!r}")
     if folder.name in _WHOLE:
         held = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         if math.prod(shape) > _PACKED * held + _REST:

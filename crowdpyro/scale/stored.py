@@ -329,9 +329,6 @@ def _lazy(path: Path) -> xr.Dataset:
     group = needed("zarr").open_group(str(path), mode="r", zarr_format=3)
     raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False, decode_times=False, zarr_format=3)
     coords: dict[str, Any] = {}
-    wrong = [name for name, ids in raw.coords.items() if ids.dims != (name,)]
-    if wrong:
-        raise DataError(f"store {str(path)!r}: {wrong[0]} are over {', '.join(map(str, raw[wrong[0]].dims))}.")
     places = {f"profile_{name}": place for place, name in enumerate(json.loads(raw.attrs["traits"]))}
     lazy = {
         name: dask.from_array(_Named(path, group[name]), chunks=group[name].chunks, name=False, fancy=False)

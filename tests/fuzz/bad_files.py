@@ -187,10 +187,20 @@ BAD: dict[str, Bad] = {
     ),
     "store: a million million blocks": ("store", lambda: _metadata("response/", shape=[10**12, 10**12]), "blocks"),
     "store: a negative shape": ("store", lambda: _metadata("response/", shape=[-1, 2]), "has the shape"),
+    "store: a trait over problems": (
+        "store",
+        lambda: _metadata("profile_age/", dimension_names=["problem"]),
+        "'profile_age' of shape .5. is over .'problem'., not .'participant'.",
+    ),
+    "store: a trait of two dimensions": (
+        "store",
+        lambda: _metadata("profile_age/", shape=[5, 2], dimension_names=["participant", "option"]),
+        "'profile_age' of shape .5, 2.",
+    ),
     "store: a damaged trait": ("store", lambda: _chunk("profile_age"), "profile_age of people 0 to 4 are damaged"),
     "store: damaged answers": ("store", lambda: _chunk("response"), "answers of people 0 to 4 are damaged"),
     "store: damaged ids": ("store", lambda: _chunk("problem"), "is damaged"),
-    "store: ids packed as another array": ("store", _swapped, "problem are over participant"),
+    "store: ids packed as another array": ("store", _swapped, "'problem' of shape .5. is over .'participant'., not"),
     "answers: too large for a crowd": (
         "answers",
         lambda: b"\x03problem,participant,response\na,p,1e308\n",
