@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.stats import chi2, fisher_exact
 
 from ..inference.uniformity import uniform_p_value
 from .pipeline_calibration_checks import CHECKS
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 # Coverage may be off by so much, and a p-value up to this warns.
 TOLERANCE, ALARM = 0.02, 0.01
-# A warning in half of the repeats is one that a user would have met.
-_HEARD = 0.5
+# A warning in half of the repeats is one that a user would have met, if it comes more often than false alarms do: by
+# Fisher's exact test, at this level for all checks of a world together.
+_HEARD, _LEVEL = 0.5, 0.05
 _LEVELS = {"coverage_50": 0.5, "coverage_80": 0.8, "coverage_90": 0.9, "coverage_95": 0.95}
 _VALID = ("human_only", "rectified", "power_tuned")
 
@@ -100,10 +101,27 @@ def broken(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def warned(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Checks that warned in half of the repeats or more, by wrong world; an empty list where none did."""
-    table = broken(frame)
-    there = [world for world in WRONG if world in table.index]
-    return {world: [check for check in CHECKS if float(table[check][world]) >= _HEARD] for world in there}
+    """Checks that tell a wrong world, by world: they warn in half of its repeats, and more often than falsely."""
+    p_values = frame[(frame["method"] == "checks") & (frame["metric"] == "p_value") & frame["aggregator"].isin(CHECKS)]
+    alarms = (p_values["value"] <= ALARM).groupby([p_values["protocol"], p_values["aggregator"]]).agg(["sum", "count"])
+    falsely = alarms[alarms.index.get_level_values(0).isin(RIGHT)].groupby(level=1).sum()
+    found: dict[str, list[str]] = {}
+    for world in WRONG:
+        if world in alarms.index:
+            mine = alarms.loc[world]
+            found[world] = [
+                check for check in CHECKS if check in mine.index and _tells(mine.loc[check], falsely, check)
+            ]
+    return found
+
+
+def _tells(mine: pd.Series, falsely: pd.DataFrame, check: str) -> bool:
+    """Whether a check warned in half of the repeats, and significantly more often than where the model is right."""
+    if mine["sum"] < _HEARD * mine["count"]:
+        return False
+    theirs = falsely.loc[check] if check in falsely.index else pd.Series({"sum": 0, "count": 0})
+    table = [[each["sum"], each["count"] - each["sum"]] for each in (mine, theirs)]
+    return bool(fisher_exact(table, alternative="greater").pvalue <= _LEVEL / len(CHECKS))
 
 
 def tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -216,10 +234,18 @@ def verdict(frame: pd.DataFrame) -> Verdict:
     bad = right[(right["off"].abs() - 2 * right["se"].fillna(0)) > TOLERANCE]
     told = warned(frame)
     silent = [world for world, checks in told.items() if not checks]
+    alarms = broken(frame)
     sentences = [
-        f"{world}: {', '.join(checks) or 'no check'} warned in half of the repeats or more."
+        f"{world}: {', '.join(f'{check} ({alarms[check][world]:.2f} of repeats)' for check in checks) or 'no check'} "
+        "warned in half of the repeats or more, and more often than where the model is right."
         for world, checks in told.items()
     ]
+    false = alarms.loc[alarms.index.isin(RIGHT), list(CHECKS)].max() if len(alarms) else pd.Series(dtype=float)
+    if false.notna().any():
+        sentences.append(
+            f"Where the model is right, {false.idxmax()} warned most often, in {false.max():.2f} of the repeats of a "
+            f"world at p of {ALARM} or less: a fit to few people is not the model."
+        )
     uniform = ranks(frame)
     if len(uniform):
         fisher = chi2.sf(-2 * np.log(uniform["p_value"].clip(lower=1e-300)).sum(), 2 * len(uniform))
@@ -228,6 +254,6 @@ def verdict(frame: pd.DataFrame) -> Verdict:
     winner = (
         f"The rectified interval is within {TOLERANCE} of nominal in {int((right['off'].abs() <= TOLERANCE).sum())} of "
         f"{len(right)} right cells, and off by more than two standard errors beyond that in {len(bad)}; "
-        f"{len(told) - len(silent)} of {len(told)} wrong worlds raise a warning."
+        f"{len(told) - len(silent)} of {len(told)} wrong worlds are told by a check."
     )
     return Verdict("trust" if not len(bad) and not silent else "correct first", winner, tuple(sentences))
