@@ -79,6 +79,11 @@ class Chapter:
     origin: Mapping[str, Any]
     n_cells: int
 
+    @property
+    def columns(self) -> dict[str, Metric]:
+        """Of all its tables."""
+        return {name: metric for summary in self.summaries for name, metric in summary.columns.items()}
+
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
     """Write the report of a folder of results, and each study's own tables as CSV into its folder `tables`.
@@ -98,7 +103,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Raises
     ------
     DataError
-        When the folder holds no study's results.
+        When the folder holds no study's results, or those of another revision.
     """
     folders = (
         [folder] if (folder / "study.json").is_file() else sorted(path.parent for path in folder.glob("*/study.json"))
@@ -108,7 +113,11 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     chapters = []
     for each in folders:
         store = ResultsStore(each)
-        chapters.append(chapter(find(str(store.origin()["study"])), store))
+        study = find(store.study)
+        store.refuse_revision(study)
+        if len(folders) > 1 and store.empty:  # begun, and to be reported once there is something
+            continue
+        chapters.append(chapter(study, store))
         for title, _, table in chapters[-1].tables:
             name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
             write_csv(table, each / "tables" / f"{name}.csv", index=any(table.index.names))

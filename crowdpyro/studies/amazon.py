@@ -53,6 +53,8 @@ PROTOCOLS = (
         ELECTRONICS,
         "electronics, told by their titles",
         "Each of 24 products is left out in turn; gold are the stars of all its reviewers.",
+        held_out=0.0,
+        same_units=True,
     ),
 )
 METHODS = (

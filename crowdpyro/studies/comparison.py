@@ -13,14 +13,18 @@ seeds 95 % intervals cover .93 to .97, with three or five .91 to .98, whatever t
 .91 to .95 without such an effect and .59 to .86 where its sd is three tenths of a problem's. Drawing seeds as well as
 problems (Owen 2007) covers .95 to 1.00, intervals up to 1.8 times as wide.
 
-Metrics without units, such as a correlation error, have a t interval over seeds whose variance is
-(1/S + h/(1 - h)) s^2 where seeds hold out a share h of the same data (Nadeau and Bengio 2003).
+Where all seeds score the same units and hold out a share h of something else, such as people, seeds vary by that alone,
+and V_fit = s^2 (1/S + h/(1 - h)) (Nadeau and Bengio 2003). Metrics without units, such as a correlation error, have a t
+interval over seeds of that variance; none where seeds hold out nothing and score the same units, since nothing then
+tells of other units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +40,7 @@ FloatArray = npt.NDArray[np.float64]
 N_BOOT = 2000
 # Resamples that are computed at once: 250 of 10,000 problems are 20 MB.
 _BLOCK = 250
+_ROUNDING = 1e-12
 COMPETITORS = ("yardstick", "llm")
 
 
@@ -117,6 +122,8 @@ class Comparison:
     def __init__(self, study: Study, protocol: str, column: Column, whole: pd.DataFrame, units: pd.DataFrame) -> None:
         self.study, self.protocol, self.column = study, protocol, column
         self.metric: Metric = study.metric(column.metric)
+        where = study.protocol(protocol)
+        self._splits: dict[str, Any] = {"held_out": study.share_held_out(where), "same_units": where.same_units}
         mine = _picked(whole, protocol, column)
         self.by_seed = {
             Row(str(key[0]), str(key[1])): part.set_index("seed")["value"].sort_index()
@@ -152,7 +159,7 @@ class Comparison:
     def sd(self, row: Row) -> float:
         """Over seeds; NaN of one, and of infinite losses."""
         values = self.by_seed[row]
-        return float(values.std()) if np.isfinite(values).all() else float("nan")
+        return _exact(float(values.std())) if np.isfinite(values).all() else float("nan")
 
     def loss(self, values: pd.Series) -> float:
         """Mean of values, negated where larger is better."""
@@ -182,9 +189,25 @@ class Comparison:
         return min(well or others, key=gap) if others else None
 
     def best(self) -> Row | None:
-        """The best mean of all but ceilings, whoever it is."""
+        """The best of all but ceilings, whoever it is, as `rank` has it."""
         there = [row for row in self.rows() if self.kind(row) != "ceiling"]
-        return min(there, key=lambda row: self.loss(self.by_seed[row])) if there else None
+        return min(there, key=self.rank) if there else None
+
+    def rank(self, row: Row) -> tuple[bool, float]:
+        """What rows are sorted by: mean loss on the seeds that they share; of a run cut short, few seeds come last."""
+        seeds = self._common
+        few = not seeds.isin(self.by_seed[row].index).all()
+        return few, self.loss(self.by_seed[row] if few else self.by_seed[row][seeds])
+
+    @cached_property
+    def _common(self) -> pd.Index:
+        """Seeds of all rows that have half of the most or more; of the one that has most where they share none."""
+        there = [found.index for row, found in self.by_seed.items() if self.kind(row) != "ceiling"]
+        there = there or [found.index for found in self.by_seed.values()]
+        most = max(there, key=len)
+        many = [seeds for seeds in there if 2 * len(seeds) >= len(most)]
+        shared = most[[all(seed in seeds for seeds in many) for seed in most]]
+        return shared if len(shared) else most
 
     def difference(self, a: Row, b: Row) -> Difference:
         """Estimate and interval of `a - b`, paired by seed.
@@ -205,19 +228,17 @@ class Comparison:
             sign = {True: -1.0, False: 1.0, None: 0.0}[self.metric.lower_is_better]
             n_better = int((sign * by_seed > 0).sum())
             if a in self._units and b in self._units and np.isfinite(by_seed).all():
-                found = bootstrap(
-                    self._units[a], self._units[b], self.metric, held_out=self.study.held_out, n_better=n_better
-                )
+                found = bootstrap(self._units[a], self._units[b], self.metric, n_better=n_better, **self._splits)
             else:
-                found = over_seeds(by_seed.to_numpy(), self.study.held_out, n_better=n_better)
+                found = over_seeds(by_seed.to_numpy(), n_better=n_better, **self._splits)
             self._found[a, b] = found
         return self._found[a, b]
 
     def mean_with_interval(self, row: Row) -> Difference:
         """The row's mean by itself, with its interval: whether a bias is zero."""
         if row in self._units:
-            return bootstrap(self._units[row], None, self.metric, held_out=self.study.held_out)
-        return over_seeds(self.by_seed[row].to_numpy(), self.study.held_out)
+            return bootstrap(self._units[row], None, self.metric, **self._splits)
+        return over_seeds(self.by_seed[row].to_numpy(), **self._splits)
 
     def pairs(self, a: Row, b: Row) -> bool:
         """Whether both are there and share a seed."""
@@ -234,6 +255,7 @@ def bootstrap(
     *,
     level: float = 0.95,
     held_out: float = 0.0,
+    same_units: bool = False,
     n_better: int = 0,
     n_boot: int = N_BOOT,
     seed: int = 0,
@@ -250,6 +272,8 @@ def bootstrap(
         Of the interval, and of its resamples.
     held_out
         Share of the same data that each seed holds out; 0 when seeds are independent.
+    same_units
+        Whether every seed scores the same units, and holds out something else.
     n_better
         Handed through.
     """
@@ -279,26 +303,37 @@ def bootstrap(
     ends = np.quantile(np.nanmean(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2])
     fit = 0.0
     if n_seeds > 1:
-        of_fits = found.var(ddof=1) - (1 - held_out) * np.nanvar(drawn, axis=0).mean()
-        fit = float(stats.t.ppf((1 + level) / 2, n_seeds - 1) * np.sqrt(max(0.0, of_fits) / n_seeds))
+        seeds = found.var(ddof=1)
+        if same_units:
+            of_fits = seeds * (1 / n_seeds + held_out / (1 - held_out))
+        else:
+            of_fits = max(0.0, seeds - (1 - held_out) * np.nanvar(drawn, axis=0).mean()) / n_seeds
+        fit = float(stats.t.ppf((1 + level) / 2, n_seeds - 1) * np.sqrt(of_fits))
     low, high = estimate - np.hypot(estimate - ends[0], fit), estimate + np.hypot(ends[1] - estimate, fit)
-    return Difference(estimate, float(low), float(high), n_seeds, n_units, n_better, level)
+    return Difference(_exact(estimate), _exact(float(low)), _exact(float(high)), n_seeds, n_units, n_better, level)
 
 
-def over_seeds(values: FloatArray, held_out: float, *, level: float = 0.95, n_better: int = 0) -> Difference:
+def over_seeds(
+    values: FloatArray, held_out: float, *, same_units: bool = False, level: float = 0.95, n_better: int = 0
+) -> Difference:
     """Mean over seeds with a t interval, widened where seeds hold out shares of the same data.
 
-    One seed has no interval. Infinite losses have the range of the seeds for one; where both methods' losses are
-    infinite they do not differ.
+    One seed has no interval, nor have seeds that hold out nothing and score the same units. Infinite losses have the
+    range of the seeds for one; where both methods' losses are infinite they do not differ.
     """
     values = np.where(np.isnan(values), 0.0, values)
     n, mean = len(values), float(np.mean(values))
     if not np.isfinite(values).all():
         return Difference(mean, float(values.min()), float(values.max()), n, 0, n_better, level)
-    if n < 2:
-        return Difference(mean, -np.inf, np.inf, n, 0, n_better, level)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + held_out / (1 - held_out))
-    return Difference(mean, mean - float(half), mean + float(half), n, 0, n_better, level)
+    if n < 2 or (same_units and not held_out):
+        return Difference(_exact(mean), -np.inf, np.inf, n, 0, n_better, level)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + held_out / (1 - held_out)))
+    return Difference(_exact(mean), _exact(mean - half), _exact(mean + half), n, 0, n_better, level)
+
+
+def _exact(value: float) -> float:
+    """Zero, where only rounding of equal numbers is left."""
+    return 0.0 if abs(value) < _ROUNDING else value
 
 
 def _aligned(a: UnitValues, b: UnitValues) -> tuple[UnitValues, UnitValues]:

@@ -65,12 +65,15 @@ PROTOCOLS = (
         "all answers",
         "A fifth of the people are kept from training; gold are all answers, those of training included. This is what "
         "the paper's printed Random row matches. A method may remember what it saw; histograms do.",
+        same_units=True,
     ),
     Protocol(
         "participant",
         "new people",
         "A fifth of the people are kept from training; gold are their answers alone, one or two a problem: the paper's "
-        "text.",
+        "text. The log loss decides: with so few answers a distance of histograms is least for one certain answer.",
+        first="log_loss",
+        same_units=True,
     ),
 )
 _DECLARED = (

@@ -16,6 +16,7 @@ import pandas as pd
 from ..errors import DataError
 from ..outside import json_of, refused
 from ..tables import write_whole
+from ..versions import source_digest
 from .cell import CELL_COLUMNS, Cell, word
 from .rows import ROW_COLUMNS, checked
 from .study import Study
@@ -113,15 +114,42 @@ class ResultsStore:
         """
         now = {"study": study.name, "revision": study.revision, "files": _digests(study, data)}
         before = self.origin()
+        if not before and not self.empty:
+            raise DataError(
+                f"folder {str(self.folder)!r} holds cells, and no study.json that says of which study and revision; "
+                "put it back, or give another folder."
+            )
         for what, value in now.items():
             if before and before.get(what) != value:
                 raise DataError(
                     f"folder {str(self.folder)!r} holds results of {what} {_short(before.get(what))}, not "
                     f"{_short(value)}; give another folder, or empty this one."
                 )
-        versions = {name: version(name) for name in _PACKAGES}
+        versions = {name: version(name) for name in _PACKAGES} | {"source": source_digest()}
         known = before.get("versions", [])
         return {**now, "versions": [*known, versions] if versions not in known else known}
+
+    @property
+    def empty(self) -> bool:
+        """Whether no cell is there."""
+        return next((self.folder / "cells").glob("[!.]*.parquet"), None) is None
+
+    @property
+    def study(self) -> str:
+        """Name of the study; raises `DataError` where `study.json` does not tell it."""
+        name = self.origin().get("study")
+        if not isinstance(name, str):
+            raise DataError(f"file {str(self.folder / 'study.json')!r} names no study; put it back as it was.")
+        return name
+
+    def refuse_revision(self, study: Study) -> None:
+        """Raise `DataError` for results that this revision of the study would not give."""
+        revision = self.origin().get("revision")
+        if revision != study.revision:
+            raise DataError(
+                f"folder {str(self.folder)!r} holds results of revision {revision!r} of {study.name!r}, and this "
+                f"crowdpyro has revision {study.revision}; run the study into another folder."
+            )
 
     def begin(self, study: Study, data: Path | None) -> None:
         """Write `study.json`, before the first cell is written."""
@@ -129,13 +157,17 @@ class ResultsStore:
         write_whole(self.folder / "study.json", lambda file: file.write_text(text, encoding="utf-8"))
 
     def origin(self) -> dict[str, Any]:
-        """Content of `study.json`; empty before the first run."""
+        """Content of `study.json`, with `files` and `versions`; empty before the first run."""
         path = self.folder / "study.json"
         with suppress(FileNotFoundError):
             try:
-                return json_of(path.read_text(encoding="utf-8"))
+                found = json_of(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise DataError(f"file {str(path)!r} is not JSON ({error}); delete it, and run the study.") from error
+                raise DataError(
+                    f"file {str(path)!r} is not JSON ({error}); put it back as it was, or run the study into another "
+                    "folder."
+                ) from error
+            return {"files": {}, "versions": [], **found}
         return {}
 
     def _failure(self, cell: Cell) -> Path:

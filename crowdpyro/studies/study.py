@@ -40,12 +40,23 @@ class Protocol:
         One or two sentences for a reader of the report.
     table
         Whether the report has a table of it; points of a curve have a figure instead.
+    first
+        The column that decides who wins here; the study's first when empty. With one or two human answers a problem a
+        distance between histograms is least for a forecast of one answer, and the log loss decides.
+    held_out
+        Share of the same data that a seed holds out here; the study's own when None.
+    same_units
+        Whether every seed scores the same units, and holds out somebody else or nothing: how seeds differ then says
+        nothing of units.
     """
 
     name: str
     title: str
     meaning: str = ""
     table: bool = True
+    first: str = ""
+    held_out: float | None = None
+    same_units: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class Study:
     references
         Names of LLMs whose answers are read; empty when no method reads any.
     columns
-        Of the tables, as `Column.parse` reads them; the first decides who wins.
+        Of the tables, as `Column.parse` reads them; the first decides who wins, unless a protocol names another.
     load
         From a folder (None: `$CROWDPYRO_DATA`) to the data, whatever `evaluate` takes; called once a process.
     evaluate
@@ -196,10 +207,14 @@ class Study:
             raise DataError(f"study {self.name!r}: columns is empty; give at least one, the first decides who wins.")
         for column in (*self.columns, *self.calibration, *(figure.column for figure in self.paper)):
             self.metric(Column.parse(column).metric)
-        if self.metric(Column.parse(self.columns[0]).metric).lower_is_better is None:
-            raise DataError(f"study {self.name!r}: column {self.columns[0]!r} comes first, and ranks nothing.")
-        if not 0 <= self.held_out < 1:
-            raise DataError(f"study {self.name!r}: held_out={self.held_out}; give a share from 0 to below 1.")
+        for protocol in self.protocols:
+            first, held_out = self.columns_of(protocol)[0], self.share_held_out(protocol)
+            if first not in self.columns:
+                raise DataError(f"study {self.name!r}: column {first!r} decides, and is not among its columns.")
+            if self.metric(Column.parse(first).metric).lower_is_better is None:
+                raise DataError(f"study {self.name!r}: column {first!r} comes first, and ranks nothing.")
+            if not 0 <= held_out < 1:
+                raise DataError(f"study {self.name!r}: held_out={held_out}; give a share from 0 to below 1.")
         for llm in (self.judged, self.panel):
             if llm and llm not in self.references:
                 raise DataError(f"study {self.name!r}: {llm!r} is not among its references; name one of them.")
@@ -223,6 +238,14 @@ class Study:
     def protocol(self, name: str) -> Protocol:
         """A protocol by name."""
         return next(each for each in self.protocols if each.name == name)
+
+    def columns_of(self, protocol: Protocol) -> tuple[str, ...]:
+        """Its columns, the one that decides under this protocol first."""
+        return tuple(dict.fromkeys((protocol.first or self.columns[0], *self.columns)))
+
+    def share_held_out(self, protocol: Protocol) -> float:
+        """By a seed, under this protocol."""
+        return self.held_out if protocol.held_out is None else protocol.held_out
 
     def reach(self, references: str) -> tuple[str, ...]:
         """References whose competitors a method with these is compared to."""

@@ -95,6 +95,8 @@ class ProtocolSummary:
         Title of the crowd that the verdict is about.
     against
         Differences to the best competitors.
+    everyone
+        Of the judged crowd, and of the panel's: its title, and by competitor its difference on each column that ranks.
     calibration
         Of the judged crowd, by column.
     verdict
@@ -108,6 +110,7 @@ class ProtocolSummary:
     lines: list[Line]
     judged: str
     against: list[Against]
+    everyone: dict[str, dict[str, dict[str, Difference]]]
     calibration: dict[str, tuple[Metric, Difference]]
     verdict: Verdict | None
     seeds: list[int]
@@ -133,7 +136,7 @@ def summarise(study: Study, store: ResultsStore, protocol: str) -> ProtocolSumma
     def compared(text: str) -> Comparison:
         return Comparison(study, protocol, Column.parse(text), whole, units)
 
-    columns = {text: compared(text) for text in (*study.columns, *COSTS)}
+    columns = {text: compared(text) for text in (*study.columns_of(study.protocol(protocol)), *COSTS)}
     columns = {text: found for text, found in columns.items() if found.by_seed}
     if not columns:
         return None
@@ -154,6 +157,7 @@ def summarise(study: Study, store: ResultsStore, protocol: str) -> ProtocolSumma
         _lines(study, protocol, columns, crowd),
         "" if crowd is None else titled(study, crowd),
         _against(study, columns),
+        _everyone(study, columns, crowd),
         calibration,
         None if crowd is None or not ranks else judge(first, crowd, calibration),
         sorted(int(seed) for seed in whole["seed"].unique()),
@@ -198,7 +202,7 @@ def _ranked(first: Comparison, columns: dict[str, Comparison]) -> list[Row]:
         key=lambda row: (
             first.kind(row) == "ceiling",
             row not in first.by_seed,
-            first.loss(first.by_seed[row]) if row in first.by_seed else 0.0,
+            first.rank(row) if row in first.by_seed else (True, 0.0),
         ),
     )
 
@@ -217,6 +221,27 @@ def _against(study: Study, columns: dict[str, Comparison]) -> list[Against]:
                 better = bool(sign * difference.estimate > 0)
                 found.append(Against(titled(study, row), text, titled(study, other), difference, better))
     return found
+
+
+def _everyone(
+    study: Study, columns: dict[str, Comparison], judged: Row | None
+) -> dict[str, dict[str, dict[str, Difference]]]:
+    """The judged crowd, and the panel's, less each competitor that reads the same LLM, the judged one's, or none."""
+    first = next(iter(columns.values()))
+    ranking = {text: each for text, each in columns.items() if each.metric.lower_is_better is not None}
+    found: dict[str, dict[str, dict[str, Difference]]] = {}
+    for row in first.rows(["crowd"]):
+        if judged is None or (row != judged and row.references != study.panel):
+            continue
+        read = ("", row.references, judged.references)
+        found[titled(study, row)] = {
+            titled(study, other): {
+                text: each.difference(row, other) for text, each in ranking.items() if each.pairs(row, other)
+            }
+            for other in first.competitors(row)
+            if other.references in read
+        }
+    return {title: others for title, others in found.items() if others}
 
 
 def heading(column: str, metric: Metric) -> str:

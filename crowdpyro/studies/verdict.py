@@ -1,6 +1,6 @@
 """Whether a crowd may be trusted, must be corrected first, or is not worth it: a stated rule.
 
-On the study's first column, with 95 % intervals of the paired differences to every competitor (`comparison`):
+On the column that decides, with 95 % intervals of the paired differences to every competitor (`comparison`):
 
 walk away       a yardstick or the LLM alone is better, and the interval of the difference excludes zero
 trust           on two seeds or more the crowd is better than each of them, every interval excludes zero, and no
@@ -47,7 +47,7 @@ def judge(comparison: Comparison, crowd: Row, calibration: dict[str, tuple[Metri
     Parameters
     ----------
     comparison
-        Of the study's first column.
+        Of the column that decides.
     crowd
         The row that is judged.
     calibration
@@ -118,7 +118,9 @@ def titled(study: Study, row: Row) -> str:
 
 
 def signed(found: Difference) -> str:
-    """`+0.012 (95 % interval +0.008 to +0.016)`; without an interval, the number of seeds."""
+    """`+0.012 (95 % interval +0.008 to +0.016)`; without an interval, the number of seeds; what is equal says so."""
+    if found.estimate == found.low == found.high == 0:
+        return "0, the same in every seed"
     if found.low == found.high or not (abs(found.low) < float("inf") and abs(found.high) < float("inf")):
         return f"{found.estimate:+.3f} ({found.n_seeds} {'seed' if found.n_seeds == 1 else 'seeds'}, no interval)"
     return f"{found.estimate:+.3f} ({100 * found.level:.0f} % interval {found.low:+.3f} to {found.high:+.3f})"
@@ -127,8 +129,8 @@ def signed(found: Difference) -> str:
 def _compared(comparison: Comparison, a: Row, b: Row, found: Difference) -> str:
     """One difference as a sentence."""
     sign = -1.0 if comparison.metric.lower_is_better is False else 1.0
-    word = "better" if sign * found.estimate < 0 else "worse"
-    sentence = f"{titled(comparison.study, a)} is {word} than {titled(comparison.study, b)}"
+    word = "better than" if sign * found.estimate < 0 else "worse than" if found.estimate else "as good as"
+    sentence = f"{titled(comparison.study, a)} is {word} {titled(comparison.study, b)}"
     return (
         f"{sentence}: {comparison.metric.title} {signed(found)}, better in {found.n_better} of {found.n_seeds} seeds."
     )

@@ -99,15 +99,24 @@ PROTOCOLS = (
         "voters",
         "Held-out voters",
         "A fifth of the voters is held out (the paper's protocol). A crowd has their profiles; gold are their votes.",
+        same_units=True,
     ),
     Protocol(
         "projects",
         "Held-out projects",
         "Each of six parts of the projects is held out in turn: no vote on these four is looked at. Gold are the votes "
-        "of all voters, given as votes of 36.",
+        "of all voters, given as votes of 36. The settings were chosen on votes on the same 24 projects.",
+        held_out=0.0,
+        same_units=True,
     ),
     *(
-        Protocol(name, f"Held-out voters, {_FORMAT_TITLES[name]}", "The same voters, another ballot.", table=False)
+        Protocol(
+            name,
+            f"Held-out voters, {_FORMAT_TITLES[name]}",
+            "The same voters, another ballot.",
+            table=False,
+            same_units=True,
+        )
         for name in OTHER_FORMATS
     ),
 )
