@@ -138,9 +138,18 @@ def offensiveness(
     if (guide, objective) == ("vae", "predictive"):
         _run("offensiveness", protocol, references, methods, seeds, jobs, quick, out, data)
         return
+    from ..errors import DataError
     from ..studies.display import print_paired, print_summary, wide_console
     from ..studies.offensiveness import run
 
+    several = [name for name, given in (("--protocol", protocol), ("--references", references)) if len(given or ()) > 1]
+    given = {"--methods": methods, "--jobs": jobs, "--quick": quick}
+    without = [name for name, value in given.items() if value]
+    if several or without:
+        raise DataError(
+            f"{', '.join(without + several)}: with --guide or --objective one short run is made of every method under "
+            "one protocol with one LLM; leave them out, or name one of each."
+        )
     console = wide_console()
     splits, llm, split = seeds or 10, (references or ["gpt4"])[0], (protocol or ["problem"])[0]
     with console.status("reading") as status:

@@ -17,7 +17,7 @@ from ..data import CrowdData
 from ..individuation import report as individuation_report
 from ..theory.report import WinReport, win_report
 from .cell import Cell
-from .crowdsourcing_backbones import Material
+from .crowdsourcing_backbones import EMBEDDED, Material
 from .crowdsourcing_methods import ONLY_UNDER, Prediction, predict, tokens_of
 from .crowdsourcing_metrics import AS_PEOPLE, EXACT, FLOORS, Gold, add_drawn, add_exact
 from .crowdsourcing_printed import PAPER_SIZE
@@ -89,7 +89,8 @@ _DECLARED = (
     Method("training_marginal", "training marginal", "yardstick", references=False),
     Method("constant_mode", "most frequent answer", "yardstick", references=False),
     Method("uniform", "random", "yardstick", references=False),
-    Method("llm_multi_persona", "LLM, personas", "llm"),
+    # The embedded LLM is asked without personas.
+    Method("llm_multi_persona", "LLM, personas", "llm", not_of=(EMBEDDED,)),
     Method("llm_zero_shot", "LLM, zero-shot", "llm"),
     Method("llm_self_consistency", "LLM, self-consistency", "llm"),
     Method("second_humans", "a second sample of people", "ceiling", references=False),

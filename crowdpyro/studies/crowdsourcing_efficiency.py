@@ -184,6 +184,8 @@ def study(
         seeds=(0, 1, 2, 3, 4),
         quick=Grid(protocols=("workers=1", "workers=10", "workers=100", "problems=10", "per_problem=2"), seeds=(0,)),
         files=files,
+        revision=2,
         held_out=0.2,
+        calibration=("bias", "surprise"),
         figures=figures,
     )

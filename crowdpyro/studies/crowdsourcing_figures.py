@@ -119,8 +119,9 @@ def tables(frame: pd.DataFrame) -> Tables:
     if len(theory):
         table = theory.pivot_table(index="references", columns="metric", values="value", sort=False)
         sentence = (
-            "On new problems: L - L' with its interval (below 0 the crowd beats the LLM), shares of problems won and "
-            "lost by the exact condition, what Theorem 4.4 as printed promises and loses, and the conformal kappa."
+            "On new problems: L - L' (below 0 the crowd beats the LLM) and the ends of a split's interval, each a mean "
+            "over splits; shares of problems won and lost by the exact condition, what Theorem 4.4 as printed promises "
+            "and loses, and the conformal kappa."
         )
         found.append(
             ("Does the crowd beat the LLM?", sentence, table[[m for m in _THEORY if m in table]].reset_index())

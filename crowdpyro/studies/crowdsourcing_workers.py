@@ -170,6 +170,7 @@ def study(
         evaluate=evaluate,
         quick=Grid(seeds=(0,)),
         files=files,
+        revision=2,
         held_out=0.2,
         figures=figures,
     )

@@ -218,7 +218,13 @@ _EVERYWHERE = (*RIGHT, *WRONG)
 STUDY = Study(
     name="pipeline_calibration",
     title="Whether the pipeline says what is so",
-    meaning=__doc__.partition("\n\n")[2],
+    meaning=(
+        "Worlds that are known. Intervals: a model is fitted to 150 respondents, and studies of 20, 50 and 200 others, "
+        "drawn from a finite population whose means are the truth exactly, meet a crowd of 500; coverage at four "
+        "levels. Cross-fitted: five fits a study of 60 people, residuals out of fold. Simulation-based calibration: "
+        "ranks of participants' noise and of global parameters. Checks: p-values of the package's own checks; in the "
+        "right worlds their warnings are false alarms, in the wrong ones they say what breaks."
+    ),
     protocols=tuple(
         Protocol(kind, kind.replace("_", " "), "The model is right." if kind in RIGHT else "The model is wrong.")
         for kind in _EVERYWHERE

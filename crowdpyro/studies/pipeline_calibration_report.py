@@ -256,4 +256,10 @@ def verdict(frame: pd.DataFrame) -> Verdict:
         f"{len(right)} right cells, and off by more than two standard errors beyond that in {len(bad)}; "
         f"{len(told) - len(silent)} of {len(told)} wrong worlds are told by a check."
     )
-    return Verdict("trust" if not len(bad) and not silent else "correct first", winner, tuple(sentences))
+    sentences.append(
+        f"The rule: trust where no right cell is off by more than {TOLERANCE} and two standard errors, and a check "
+        "tells every wrong world; correct first where this is not so, or cells or worlds are missing."
+    )
+    whole = set(right["world"]) == set(RIGHT) and set(told) == set(WRONG) and right["worlds"].min() > 1
+    trusted = whole and not len(bad) and not silent
+    return Verdict("trust" if trusted else "correct first", winner, tuple(sentences))

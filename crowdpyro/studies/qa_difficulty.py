@@ -43,6 +43,7 @@ STUDY = Study(
     evaluate=crowdsourcing.evaluate,
     quick=Grid(protocols=("problem", "all"), seeds=(0, 1)),
     files=FILES,
+    revision=2,
     held_out=0.2,
     figures=figures,
     tables=tables,

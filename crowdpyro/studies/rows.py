@@ -112,7 +112,8 @@ class Rows:
         human = truth / answers[:, None]
         rows = [slice(t, t + 1) for t in range(len(ids))]
         for name in aggregators:
-            a, b = aggregate_shares(shares, name, scale), aggregate_shares(human, name, scale, seed)
+            # A seed each: where both tie, the crowd's draw and the people's are two.
+            a, b = aggregate_shares(shares, name, scale, seed + 1), aggregate_shares(human, name, scale, seed)
             self.add_units("mae", np.abs(a - b), ids, name, n_virtual)
             self.add_units("rmse", np.square(a - b), ids, name, n_virtual)
             self.add_units("resolution_rate", [resolution_rate(a[t], b[t]) for t in rows], ids, name, n_virtual)

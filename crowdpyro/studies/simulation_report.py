@@ -147,8 +147,13 @@ def verdict(frame: pd.DataFrame) -> Verdict:
     keys = ["noise", "diversity", "workers", "tasks"]
     both = crowd.merge(line, on=keys, suffixes=("", "_line")) if len(line) else line
     won = int((both["mean"] < both["mean_line"]).sum()) if len(both) else 0
-    winner = (
-        f"{confirmed} of the paper's five statements are confirmed; the crowd's mean is closer than a straight line on "
-        f"the LLM's answer in {won} of {len(both)} designs."
-    )
-    return Verdict("correct first" if 2 * won < len(both) else "trust", winner, tuple(told))
+    stand = f"{confirmed} of the paper's five statements are confirmed"
+    if not len(both):
+        return Verdict("correct first", f"{stand}; no straight line was drawn beside the crowd.", tuple(told))
+    line_wins = 2 * won < len(both)
+    first = f"a straight line on the LLM's answer is closer than the crowd's mean in {len(both) - won}"
+    if not line_wins:
+        first = f"the crowd's mean is closer than a straight line on the LLM's answer in {won}"
+    winner = f"{first[0].upper()}{first[1:]} of {len(both)} designs; {stand}."
+    rule = "The rule: trust where the crowd is closer than the line in most designs, walk away where the line is."
+    return Verdict("walk away" if line_wins else "trust", winner, (*told, rule))

@@ -75,6 +75,8 @@ class Method:
         Whether it reads an LLM's answers. If not, it is run once, not once a reference.
     protocols
         Names of those it is defined in; all when empty.
+    not_of
+        References that it cannot read, such as an LLM that was asked without personas.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Method:
     kind: Kind
     references: bool = True
     protocols: tuple[str, ...] = ()
+    not_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -275,6 +278,7 @@ class Study:
             for method in rows
             if not method.protocols or protocol in method.protocols
             for llm in (llms if method.references else ("",))
+            if llm not in method.not_of
         ]
 
     def quick_cells(self) -> list[Cell]:

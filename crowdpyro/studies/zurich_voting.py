@@ -139,10 +139,10 @@ METHODS = (
 )
 _PRINTED = {
     "uniform": (5.00, 6.55, 0.72, 4.00),
-    "paper_zero_shot": (11.92, 15.41, 0.38, 9.00),
-    "paper_multi_persona": (10.00, 13.69, 0.40, 6.50),
-    "paper_self_consistency": (11.42, 14.97, 0.35, 7.92),
-    "paper_vae": (11.67, 14.88, 0.32, 7.67),
+    "LLM, zero-shot": (11.92, 15.41, 0.38, 9.00),
+    "LLM, personas": (10.00, 13.69, 0.40, 6.50),
+    "LLM, self-consistency": (11.42, 14.97, 0.35, 7.92),
+    "VAE": (11.67, 14.88, 0.32, 7.67),
     "crowdllm": (4.00, 5.02, 0.83, 1.67),
 }
 PAPER = tuple(

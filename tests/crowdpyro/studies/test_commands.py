@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from crowdpyro import cli
+from crowdpyro import DataError, cli
 from crowdpyro.commands import study as commands
 from crowdpyro.studies.names import STUDIES
 
@@ -56,6 +56,23 @@ def test_a_study_of_which_every_cell_fails_has_no_tables(command, tmp_path, monk
     done = command("--quick", "--methods", "table", "--jobs", "1", "--out", str(tmp_path))
     assert done.exit_code == 1
     assert not (tmp_path / "simulated" / "report.html").exists()
+
+
+def test_what_a_short_run_does_not_take_is_refused():
+    words = [
+        "study",
+        "offensiveness",
+        "--guide",
+        "semi_implicit",
+        "--quick",
+        "--protocol",
+        "all",
+        "--protocol",
+        "problem",
+    ]
+    refused = CliRunner().invoke(cli.app, words)
+    assert isinstance(refused.exception, DataError)
+    assert str(refused.exception).startswith("--quick, --protocol: with --guide or --objective")
 
 
 def test_what_is_unknown_is_one_line_and_exit_code_two(command, tmp_path, monkeypatch, capsys):

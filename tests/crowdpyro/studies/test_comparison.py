@@ -101,6 +101,53 @@ def coverage(seed, n_studies, n_seeds, sd_fit):
     return sum(each.low <= 0 <= each.high for each in found)
 
 
+def voters_apart(seed, n_studies):
+    """Of intervals over 24 projects that every seed scores, a fifth of 180 voters held out: how many cover."""
+    rng, covered = np.random.default_rng(seed), 0
+    for _ in range(n_studies):
+        project, voter = rng.normal(0, 0.5, 24), rng.normal(0, 0.9, 180)
+        held = np.array([voter[rng.choice(180, 36, replace=False)].mean() for _ in range(20)])
+        values = project[:, None] + held + rng.normal(0, 0.2, (24, 20))
+        found = bootstrap(unit_values(values), None, BIAS, held_out=0.2, same_units=True, n_boot=400)
+        covered += found.low <= 0 <= found.high
+    return covered
+
+
+def test_intervals_cover_when_seeds_share_their_units_and_hold_out_people():
+    # Taking the projects' variance off the seeds', as where units are held out, covers .78.
+    assert voters_apart(0, 250) >= stats.binom.ppf(1e-4, 250, RATE)
+
+
+def test_seeds_that_hold_out_nothing_say_nothing_of_other_units():
+    values = np.array([0.1, 0.2, 0.3])
+    found = over_seeds(values, 0.0, same_units=True)
+    assert found.estimate == pytest.approx(0.2)
+    assert not found.excludes_zero
+
+
+def test_rounding_is_no_difference():
+    values = 0.3 + np.random.default_rng(0).normal(size=(30, 4)) * 1e-17
+    other = unit_values(np.full((30, 4), 0.1 + 0.2))
+    found = bootstrap(unit_values(values), other, BIAS)
+    assert (found.estimate, found.low, found.high) == (0, 0, 0)
+    assert over_seeds(np.array([1e-17, -2e-17]), 0.0).high == 0
+
+
+def test_who_is_best_is_told_on_seeds_that_all_share(simulated, store):
+    whole, units = store.read(metrics=["mae"]), store.read(units=True, metrics=["mae"])
+    # The marginal was run on half of the seeds, of which one was easy.
+    lucky = (whole["method"] == "marginal") & (whole["seed"] == 0)
+    values = whole["value"].where(~lucky, 0.01)
+    values = values.where((whole["seed"] != 0) | (whole["method"] == "marginal"), 0.005)
+    short = whole.assign(value=values)[(whole["method"] != "marginal") | (whole["seed"] < 2)]
+    compared = Comparison(simulated, "problem", Column.parse("mae:mean"), short, units)
+    assert compared.best() == CROWD
+    once = short[(short["method"] != "marginal") | (short["seed"] == 0)]
+    compared = Comparison(simulated, "problem", Column.parse("mae:mean"), once, units)
+    assert compared.mean(MARGINAL) < compared.mean(CROWD)
+    assert compared.best() == CROWD
+
+
 def test_intervals_cover_when_fits_differ_much():
     # Problems alone would cover .77 here.
     assert coverage(0, 250, 10, 0.03) >= stats.binom.ppf(1e-4, 250, RATE)

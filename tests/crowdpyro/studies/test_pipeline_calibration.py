@@ -72,17 +72,18 @@ def row(protocol: str, method: str, seed: int, metric: str, aggregator: str, val
     return locals()
 
 
-def frame(off: float = 0.0, p_values: dict[str, float] | None = None) -> pd.DataFrame:
+def frame(off: float = 0.0, p_values: dict[str, float] | None = None, wrong: tuple[str, ...] = WRONG) -> pd.DataFrame:
+    """Four repeats; checks of these p-values in the wrong worlds, and of .5 elsewhere."""
     rows = []
     for seed in range(4):
-        for kind in (*RIGHT, "spammers"):
+        for kind in (*RIGHT, *wrong):
             for level in (0.5, 0.95):
                 name = f"coverage_{100 * level:.0f}"
                 rows.append(row(kind, "intervals", seed, name, "rectified-50", level + off + 0.001 * (-1) ** seed))
                 rows.append(row(kind, "intervals", seed, name, "theorem_4_6-50", 1.0))
             rows.append(row(kind, "checks", seed, "mean_error", "", 0.1))
             for check in CHECKS:
-                p_value = (p_values or {}).get(check, 0.5) if kind == "spammers" else 0.5
+                p_value = (p_values or {}).get(check, 0.5) if kind in wrong else 0.5
                 rows.append(row(kind, "checks", seed, "p_value", check, p_value))
         for place in range(10):
             rows.append(row("numbers", "sbc", seed, "ranks", f"eps.eps_0.{place}", 24.0))
@@ -108,12 +109,30 @@ def test_the_verdict_wants_coverage_and_a_warning_in_every_wrong_world() -> None
     assert silent.word == "correct first"
     assert any("spammers: no check" in each for each in silent.because)
     told = frame(p_values={"careless": 0.001})
-    assert pipeline_calibration_report.warned(told) == {"spammers": ["careless"]}
+    assert pipeline_calibration_report.warned(told) == {world: ["careless"] for world in WRONG}
     assert pipeline_calibration_report.verdict(told).word == "trust"
     assert pipeline_calibration_report.verdict(frame(0.05, {"careless": 0.001})).word == "correct first"
     names = [title for title, *_ in pipeline_calibration_report.tables(told)]
     assert names[:2] == ["Coverage where the model is right", "Coverage that is off"]
     assert [len(figure.axes) for *_, figure in pipeline_calibration_report.figures(told)] == [3, 1]
+
+
+def test_a_check_that_warns_as_often_where_the_model_is_right_tells_nothing() -> None:
+    told = frame(p_values={"careless": 0.001})
+    everywhere = told.assign(value=told["value"].where(told["aggregator"] != "careless", 0.001))
+    assert pipeline_calibration_report.warned(everywhere) == {world: [] for world in WRONG}
+
+
+def test_nothing_is_trusted_of_which_a_part_was_not_run() -> None:
+    told = frame(p_values={"careless": 0.001})
+    for part in (
+        told["method"] == "checks",
+        told["method"] == "sbc",
+        told["protocol"] != "labels",
+        told["protocol"] != "hidden",
+        told["seed"] == 0,
+    ):
+        assert pipeline_calibration_report.verdict(told[part]).word == "correct first"
 
 
 def test_partial_results_are_stood() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -150,6 +151,35 @@ def test_pictures_take_the_pages_ink_and_share_no_ids():
     assert one.startswith('<svg fill="currentColor"')
     assert "#000000" not in one
     assert not set(re.findall(r'id="(clip[^"]*|p[0-9a-f]{6,})"', one)) & set(re.findall(r'id="([^"]*)"', other))
+
+
+def test_results_of_another_revision_or_of_no_study_are_not_reported(simulated, store, tmp_path, monkeypatch):
+    monkeypatch.setattr("crowdpyro.report.page.find", lambda name: simulated)
+    copy = shutil.copytree(store.folder, tmp_path / "simulated")
+    origin = json.loads((copy / "study.json").read_text(encoding="utf-8"))
+    for change, message in (
+        ({"revision": 7}, "results of revision 7 of 'simulated', and this crowdpyro has revision 1"),
+        ({"study": None}, "names no study"),
+    ):
+        (copy / "study.json").write_text(json.dumps(origin | change), encoding="utf-8")
+        with pytest.raises(DataError, match=message):
+            write_report(copy)
+    few = {name: origin[name] for name in ("study", "revision")}
+    (copy / "study.json").write_text(json.dumps(few), encoding="utf-8")
+    write_report(copy)
+    # A study that has begun and has no cell yet does not stand in the way of others.
+    begun = tmp_path / "other"
+    begun.mkdir()
+    (begun / "study.json").write_text(json.dumps(few), encoding="utf-8")
+    assert write_report(tmp_path).is_file()
+
+
+def test_each_competitor_stands_beside_the_crowd(simulated, store):
+    page = render([chapter(simulated, store)])
+    table = page.partition("crowd, gpt4 beside each competitor</summary>")[2].partition("</table>")[0]
+    assert [name in table for name in ("table of counts, gpt4", "LLM alone, gpt4", "training marginal")] == [True] * 3
+    assert "table of counts, llama" not in table
+    assert table.count(" *") >= 3
 
 
 def test_a_folder_without_results_is_named(tmp_path):

@@ -135,6 +135,14 @@ def test_results_of_other_data_or_another_revision_are_refused(simulated, tmp_pa
         run(study, store, data=data)
 
 
+def test_cells_without_their_origin_are_not_gone_on_with(simulated, tmp_path):
+    store = ResultsStore(tmp_path)
+    run(simulated, store, protocols=("problem",), methods=("marginal",), seeds=(0,), report=lambda text: None)
+    (tmp_path / "study.json").unlink()
+    with pytest.raises(DataError, match=r"holds cells, and no study\.json"):
+        run(simulated, store, protocols=("problem",), methods=("marginal",), seeds=(1,), report=lambda text: None)
+
+
 def test_data_that_cannot_be_read_end_the_run_and_leave_nothing(simulated, tmp_path):
     store = ResultsStore(tmp_path / "out")
     with pytest.raises(DataError, match="does not exist"):

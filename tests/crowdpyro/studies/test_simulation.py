@@ -126,8 +126,14 @@ def test_the_report_draws_the_papers_axes_and_feeds_the_power_table() -> None:
     # .5 - .05 log2(n / 5) is .45 at ten people.
     assert plan.n_people == pytest.approx(10, abs=1)
     said = simulation_report.verdict(frame)
-    assert len(said.because) == 5
+    assert len(said.because) == 6
     assert "of 180 designs" in said.winner
+    line = frame["metric"] == "mae_line"
+    for times, word, first in ((0.0, "walk away", "A straight line"), (9.0, "trust", "The crowd's mean is closer")):
+        moved = frame.assign(value=frame["value"].where(~line, times * frame["value"]))
+        assert simulation_report.verdict(moved).word == word
+        assert simulation_report.verdict(moved).winner.startswith(first)
+    assert simulation_report.verdict(frame[~line]).word == "correct first"
 
 
 def test_partial_grids_are_stood() -> None:
