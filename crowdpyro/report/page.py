@@ -80,6 +80,11 @@ class Chapter:
     n_cells: int
 
     @property
+    def titled(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Its own tables, methods and protocols under their titles."""
+        return [(title, sentence, _titled(table, self.study)) for title, sentence, table in self.tables]
+
+    @property
     def columns(self) -> dict[str, Metric]:
         """Of all its tables."""
         return {name: metric for summary in self.summaries for name, metric in summary.columns.items()}
@@ -177,6 +182,20 @@ def interval(found: Difference) -> str:
 def direction(metric: Metric) -> str:
     """`lower is better`, or what else."""
     return {True: "lower is better", False: "higher is better", None: "not ranked"}[metric.lower_is_better]
+
+
+def _titled(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """A table whose columns or levels `method` and `protocol` hold titles for names."""
+    titles = {
+        "method": {each.name: each.title for each in study.methods},
+        "protocol": {each.name: each.title for each in study.protocols},
+    }
+    names = [name for name in table.index.names if name is not None]
+    plain = table.reset_index() if names else table
+    for column, known in titles.items():
+        if column in plain.columns:
+            plain = plain.assign(**{column: plain[column].map(lambda name, known=known: known.get(name, name))})
+    return plain.set_index(names) if names else plain
 
 
 def _bounded(found: Difference) -> bool:

@@ -101,14 +101,20 @@ def tables(frame: pd.DataFrame) -> Tables:
     """Sizes of the crowd; floors; theory on held-out problems; whether the crowd's members are individuals."""
     found: Tables = []
     llm = shown_llm(frame)
-    sizes = frame[frame["references"].isin(["", llm]) & (frame["n_virtual"] != 0) & (frame["metric"] == "mae")]
+    drawn = frame[frame["references"].isin(["", llm]) & (frame["n_virtual"] != 0)]
+    by = drawn["aggregator"].where(drawn["metric"] == "mae", drawn["metric"].map(_BESIDE_MAE))
+    sizes = drawn[((drawn["metric"] == "mae") | drawn["aggregator"].isin(["", "mean"])) & by.notna()]
     if len(sizes):
         size = sizes["n_virtual"].map(lambda n: "as people" if n == AS_PEOPLE else str(n))
-        table = sizes.assign(size=size).pivot_table(
-            index=["protocol", "method", "size"], columns="aggregator", values="value", sort=False
+        table = sizes.assign(size=size, by=by).pivot_table(
+            index=["protocol", "method", "size"], columns="by", values="value", sort=False
         )
-        named = table[[name for name in AGGREGATORS if name in table]].reset_index()
-        sentence = "MAE of what virtual participants decide, mean over seeds, by their number."
+        shown = [name for name in (*AGGREGATORS, *_BESIDE_MAE.values()) if name in table]
+        named = table[shown].reset_index()
+        sentence = (
+            "Mean over seeds, by the number of virtual participants: MAE of what they decide, by aggregator, and RMSE "
+            "of the mean, CS and W1 of their histograms."
+        )
         found.append(("Number of virtual participants", sentence, _named(named)))
     floor = frame[frame["metric"].str.endswith("_floor") & frame["method"].isin(["crowdllm"])]
     if len(floor):
@@ -143,6 +149,7 @@ def tables(frame: pd.DataFrame) -> Tables:
     return found
 
 
+_BESIDE_MAE = {"rmse": "RMSE", "cosine_similarity": "CS", "wasserstein1": "W1"}
 _THEORY = ("risk_gap", "risk_gap_low", "risk_gap_high", "won", "lost", "printed_promised", "printed_lost", "kappa")
 
 

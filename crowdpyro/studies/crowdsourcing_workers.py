@@ -2,7 +2,8 @@
 
 n(t, tol) = min { n : |a_n(t) - ybar_t| <= tol },   a_n made of the first n of an LLM's answers to problem t
 
-An LLM worker is one answer of the LLM: zero-shot, or under a persona. Alone, a_n is their mean; with the generator,
+An LLM worker is one answer of the LLM: zero-shot, or under a persona; of an LLM that was asked without personas, a draw
+from its distribution. Alone, a_n is their mean; with the generator,
 the crowd's expected answer where their mean is the reference; by ridge regression, what that makes of it. All learn
 from other problems than those asked, once from the whole training sample and once from nine ratings. Reaching is partly
 luck: a_n passes through the tolerance more often the more it moves, and a constant reaches some with no worker at all.
@@ -104,13 +105,22 @@ def _shares(method: str, trial: Trial, everything: References, seed: int) -> lis
 
 
 def some_workers(references: References, n: int, seed: int) -> References:
-    """The mean of n answers of one LLM to each problem, in an order of its personas that the seed draws."""
+    """The mean of the first n answers of one LLM to each problem; personas are in an order that the seed draws."""
     source = references.sources[0]
-    order = generator(seed).permutation(len(source.personas))[:n]
-    mean = mean_of_known(source.values[:, order], axis=1)
+    mean = mean_of_known(_workers_of(source.values, seed)[:, :n], axis=1)
     # Where all of these refused, what the LLM says of the average problem.
     mean = np.where(np.isnan(mean), np.nanmean(mean, axis=0), mean)
     return replace(references, sources=(replace(source, personas=("",), values=mean[:, None]),))
+
+
+def _workers_of(values: FloatArray, seed: int) -> FloatArray:
+    """Answers of an LLM's workers, `(n_problems, n_workers, n_levels)`: its personas, or draws where it has none."""
+    rng, (n_problems, n_personas, n_levels) = generator(seed), values.shape
+    if n_personas > 1:
+        return values[:, rng.permutation(n_personas)]
+    drawn = (rng.random((n_problems, max(WORKERS), 1)) > np.cumsum(values, axis=2)).sum(axis=2)
+    answers: FloatArray = np.eye(n_levels)[np.minimum(drawn, n_levels - 1)]
+    return np.where(np.isnan(values[:, :, :1]), np.nan, answers)
 
 
 def _joined(one: References, other: References) -> References:

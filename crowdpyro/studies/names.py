@@ -17,6 +17,7 @@ STUDIES: dict[str, str] = {
     "offensiveness_workers": "how many LLM workers meet people's mean rating (Figures 24 and 25 of the paper)",
     "qa_difficulty": "POPQUORN ratings of how difficult a question is, with the embedded LLM (Table 2 of the paper)",
     "qa_difficulty_efficiency": "the same of QA difficulty: how much human data, how many virtual workers",
+    "qa_difficulty_workers": "how many LLM workers meet people's mean rating of QA difficulty (Figure 26 of the paper)",
     "simulation": "what a training sample must be like, on a population that is known (Figure 9 of the paper)",
     "pipeline_calibration": "whether intervals, ranks and checks say what is so, on worlds that are known",
     "amazon": "stars of products that nobody has rated, from what is said of them",

@@ -63,7 +63,8 @@ def tables(frame: pd.DataFrame) -> Tables:
         found.append(
             (
                 "Spoiled ballots of LLMs",
-                "A ballot with a fault is not counted, as in an election; of several faults the first is named.",
+                "A ballot with a fault is not counted, as in an election; of several faults the first is named. Where "
+                "there are fewer papers than 180 voters, the LLM's vote of the others was not recorded.",
                 table[
                     [
                         "papers",

@@ -171,7 +171,7 @@ def electorate(
         people = train.participants.iloc[
             np.random.default_rng([seed, 8]).integers(train.n_participants, size=test.n_answers)
         ]
-    drawn = range(N_CROWDS if stage == "full" else 1 if stage == "fixed_belief" else N_CROWDS)
+    drawn = range(1 if stage == "fixed_belief" else N_CROWDS)  # nothing of that one is drawn
     crowds = tuple(
         pd.DataFrame(fitted.generate(people, stage=stage, seed=seed * 1000 + k).codes()[:, 0], columns=projects.index)
         for k in drawn

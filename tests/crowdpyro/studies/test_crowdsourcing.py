@@ -265,6 +265,18 @@ def test_some_workers_are_the_mean_of_so_many_answers(material):
     assert every.sources[0].personas == ("",)
 
 
+def test_workers_of_an_llm_without_personas_are_draws_of_its_distribution():
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(5), 3000)
+    frame = pd.DataFrame(shares, columns=[f"p_{k}" for k in range(1, 6)]).assign(problem=range(3000))
+    llm = References.from_frame(frame, scale=Ordinal.range(1, 5))
+    one, many = (some_workers(llm, n, 0).probabilities() for n in (1, 12))
+    assert set(np.unique(one)) == {0.0, 1.0}
+    # Twelve of the same draws, the first among them; a mean of 3,000 is off by .009, and four of these are allowed.
+    assert (many[one == 1] >= 1 / 12 - 1e-9).all()
+    np.testing.assert_allclose((many - shares).mean(axis=0), 0, atol=4 * 0.5 / np.sqrt(12 * 3000))
+
+
 def test_nothing_answered_is_left_out(material):
     people = material.people
     kept = np.zeros(people.n_answers, dtype=bool)
