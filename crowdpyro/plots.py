@@ -173,8 +173,8 @@ def uniformity(counts: npt.ArrayLike, titles: Sequence[str], coverage: float = 0
     Returns
     -------
     Figure
-        Three panels a row, one scale for all; a line that leaves its band is orange. A hump says that values are low, a
-        hollow that they are high, a hump before a hollow that they crowd at the ends: draws too narrow.
+        Three panels a row, one scale for all; below each title, whether the line leaves its band. A hump says that values
+        are low, a hollow that they are high, a hump before a hollow that they crowd at the ends: draws too narrow.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def uniformity(counts: npt.ArrayLike, titles: Sequence[str], coverage: float = 0
     tick = float(f"{0.7 * limit:.1g}")
     n_columns = min(3, n_items)
     n_rows = -(-n_items // n_columns)
-    with _figure(max(4.8, 3.3 * n_columns), 0.75 + 2.2 * n_rows) as figure:
+    with _figure(max(4.8, 3.3 * n_columns), 0.75 + 2.35 * n_rows) as figure:
         panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False, gridspec_kw={"wspace": 0.06})
         for item, panel in enumerate(panels.ravel()):
             if item >= n_items:
@@ -207,12 +207,10 @@ def uniformity(counts: npt.ArrayLike, titles: Sequence[str], coverage: float = 0
             line, low, high = drawn[item]
             inside = bool(((line >= low) & (line <= high)).all())
             panel.fill_between(points, low, high, color=_RULE, lw=0)
-            colour = _SERIES[2][1] if inside else _SERIES[1][1]
-            panel.plot(points, line, color=colour, lw=1.6, marker="o", ms=2.5)
+            panel.plot(points, line, color=_INK, lw=1.6, marker="o", ms=2.5)
             panel.axhline(0.0, color=_QUIET, lw=0.6)
-            panel.set_title(
-                _wrapped(titles[item], lines=1), loc="left", fontsize=8.5, color=_INK, pad=5, parse_math=False
-            )
+            told = f"{_wrapped(titles[item], lines=1)}\n{'in its band' if inside else 'leaves its band'}"
+            panel.set_title(told, loc="left", fontsize=8.5, color=_INK, pad=5, linespacing=1.25, parse_math=False)
             panel.set_xlim(0, 1)
             panel.set_ylim(-1.08 * limit, 1.08 * limit)
             panel.set_yticks([-tick, 0, tick])

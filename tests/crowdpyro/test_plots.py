@@ -112,12 +112,13 @@ def test_names_never_overlap(n: int, groups: list[str] | None) -> None:
     assert overlapping_texts(figure) == []
 
 
-def test_a_line_that_leaves_its_band_is_told_by_its_colour() -> None:
+def test_a_line_that_leaves_its_band_is_told_below_its_title() -> None:
     rng = np.random.default_rng(1)
     even, narrow = rng.multinomial(800, np.full(20, 0.05)), rng.multinomial(800, np.r_[0.1, np.full(18, 0.8 / 18), 0.1])
     figure = plots.uniformity([even, narrow], ["theta", "eps[0]"])
     lines = [panel.lines[0] for panel in figure.axes]
-    assert lines[0].get_color() != lines[1].get_color()
+    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    assert titles == ["theta\nin its band", "eps[0]\nleaves its band"]
     np.testing.assert_allclose(lines[0].get_ydata()[1:-1], even.cumsum()[:-1] / 800 - np.arange(1, 20) / 20)
     assert [line.get_ydata()[[0, -1]].tolist() for line in lines] == [[0.0, 0.0]] * 2
     assert "800 uniform values stays with chance 0.95" in figure.get_suptitle()
