@@ -340,7 +340,10 @@ def _lazy(path: Path) -> xr.Dataset:
         if name == RESPONSE:
             continue
         if LEVELS in found.attrs:
-            levels = np.asarray(found.attrs[LEVELS], dtype=str)
+            named = found.attrs[LEVELS]
+            if found.dtype.kind != "i" or not isinstance(named, list) or not all(type(each) is str for each in named):
+                raise DataError(f"store {str(path)!r}: {name} holds {found.dtype}, and its levels are {named!r}.")
+            levels = np.asarray(named, dtype=str)
             coords[name] = (found.dims, lazy[name].map_blocks(_decoded, levels, dtype=levels.dtype))
         elif found.dtype.kind == "T":
             coords[name] = (found.dims, found.to_numpy().astype(object).astype(str))
