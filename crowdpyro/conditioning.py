@@ -231,8 +231,10 @@ class ConditionedPeople:
 
         Raises
         ------
+        MissingReferenceError
+            When a new problem has no reference.
         DataError
-            For an unknown problem, or references that do not fit.
+            For an unknown problem, or references on another scale.
         """
         from .inference.generate import decisions
         from .inference.runtime import seeded
