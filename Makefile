@@ -7,11 +7,13 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-slow test-server lint fuzz notebooks docs bench clean
 
-# torch comes first and pinned: an unpinned torch pulls gigabytes of CUDA.
+# torch comes first, pinned. On Linux PyPI's brings CUDA along, gigabytes of it: TORCH_FROM="--index-url
+# https://download.pytorch.org/whl/cpu" takes the CPU's wheel.
+TORCH_FROM ?=
 $(VENV)/.installed: pyproject.toml constraints.txt requirements-demo.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(TORCH_FROM) torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,notebooks,bench]"
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-demo.txt
 	touch $@

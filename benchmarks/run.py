@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PARTS = HERE.parent / "build" / "bench"
 SCRIPTS = (
     "svi_epoch",
     "generation",
@@ -39,22 +40,24 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Write results.md, whole or not at all."""
-    chosen = sys.argv[1:] or SCRIPTS
-    tables = []
-    for script in chosen:
+    """Run the scripts that are named, or all; write results.md, whole or not at all, once each has a table of today."""
+    PARTS.mkdir(parents=True, exist_ok=True)
+    for script in sys.argv[1:] or SCRIPTS:
         command = [sys.executable, "-W", "ignore", str(HERE / f"{script}.py")]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        print(done.stdout, end="")
-        tables.append(done.stdout)
-    if sys.argv[1:]:
+        print(done.stdout, end="", flush=True)
+        (PARTS / f"{script}.md").write_text(done.stdout, encoding="utf-8")
+    parts = [PARTS / f"{script}.md" for script in SCRIPTS]
+    old = [path.stem for path in parts if not path.is_file() or date.fromtimestamp(path.stat().st_mtime) < date.today()]
+    if old:
+        print(f"results.md waits for {', '.join(old)}.")
         return
     head = (
         "# Benchmarks\n\nWritten by `make bench`. Medians of at least five runs, ours and the peer's in turn in one "
         f"process; the ratio is the peer's time over ours.\n\n{machine()}\n\n"
     )
     draft = HERE / ".results.md"
-    draft.write_text(head + "\n".join(tables), encoding="utf-8")
+    draft.write_text(head + "\n".join(path.read_text(encoding="utf-8") for path in parts), encoding="utf-8")
     draft.replace(HERE / "results.md")
 
 

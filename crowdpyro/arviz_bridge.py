@@ -32,7 +32,7 @@ def to_datatree(crowd: Crowd, observed: CrowdData | None = None) -> xr.DataTree:
     Returns
     -------
     DataTree
-        What ArviZ 1 reads as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
+        Written for ArviZ 0.x, which takes it by `az.InferenceData.from_datatree(tree)`; ArviZ 1 is untested.
     """
     problem = crowd.problems
     # Names of the options of a ballot, a dimension of its own.
@@ -63,7 +63,7 @@ def to_datatree(crowd: Crowd, observed: CrowdData | None = None) -> xr.DataTree:
 def posterior_to_datatree(posterior: Posterior) -> xr.DataTree:
     """Group `posterior` of the draws of NUTS or of an AutoGuide, dimensions `chain, draw` and one of each site's own.
 
-    ArviZ 1 reads the tree as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
+    Written for ArviZ 0.x, which takes it by `az.InferenceData.from_datatree(tree)`; ArviZ 1 is untested.
     """
     return xr.DataTree.from_dict({"posterior": posterior.to_dataset()})
 
@@ -83,7 +83,7 @@ def aggregation_to_datatree(found: Aggregation) -> xr.DataTree:
 
     `posterior` has dimensions `chain, draw` and those of each parameter; a point estimate is one draw of one chain.
     `truth` holds `probability` over `problem, label`, averaged over the draws; `observed_data` the labels over `row`.
-    ArviZ 1 reads the tree as it is; for ArviZ 0.2x wrap it in `arviz.InferenceData.from_datatree`.
+    Written for ArviZ 0.x, which takes it by `az.InferenceData.from_datatree(tree)`; ArviZ 1 is untested.
     """
     table, fit = found.table, found.fit
     names = {

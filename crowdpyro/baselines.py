@@ -27,10 +27,19 @@ def uniform(n_problems: int, n_levels: int) -> FloatArray:
     n_problems, n_levels
         The shape of what is returned.
 
+    Returns
+    -------
+    ndarray
+        Shape `(n_problems, n_levels)`.
+
     Raises
     ------
     DataError
         When `n_levels` is below 1.
+
+    References
+    ----------
+    The row "Random" of the paper's Tables 1 to 5.
     """
     if n_levels < 1:
         raise DataError(f"n_levels={n_levels}: give the number of levels of the scale.")
@@ -46,6 +55,16 @@ def constant_mode(counts: npt.ArrayLike, n_problems: int) -> FloatArray:
         Training answers, shape `(n_training, n_levels)`.
     n_problems
         Number of rows to return.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_problems, n_levels)`.
+
+    Raises
+    ------
+    DataError
+        When counts are no matrix of numbers of answers, or all zero.
     """
     total = _total(_counts(counts))
     return np.tile(np.eye(len(total))[total.argmax()], (n_problems, 1))
@@ -60,6 +79,16 @@ def training_marginal(counts: npt.ArrayLike, n_problems: int) -> FloatArray:
         Training answers, shape `(n_training, n_levels)`.
     n_problems
         Number of rows to return.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_problems, n_levels)`.
+
+    Raises
+    ------
+    DataError
+        When counts are no matrix of numbers of answers, or all zero.
     """
     total = _total(_counts(counts))
     return np.tile(total / total.sum(), (n_problems, 1))
@@ -107,6 +136,16 @@ def independent_histograms(counts: npt.ArrayLike) -> FloatArray:
     ----------
     counts
         Training answers, shape `(n_problems, n_levels)`.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_problems, n_levels)`.
+
+    Raises
+    ------
+    DataError
+        When counts are no matrix of numbers of answers, or all zero.
     """
     answers = _counts(counts)
     return _rows_or_marginal(answers, _total(answers))
@@ -125,6 +164,11 @@ def self_consistency(probabilities: npt.ArrayLike, k: int = 8, temperature: floa
         t; below one it sharpens.
     seed
         Of the draws and the ties.
+
+    Returns
+    -------
+    ndarray
+        Shape `(n_problems, n_levels)`.
 
     Raises
     ------
@@ -173,6 +217,10 @@ def resample_people(matrix: npt.ArrayLike, n: int, seed: int = 0, weights: npt.A
     ------
     DataError
         When the matrix holds nobody, or `n` is below 1.
+
+    References
+    ----------
+    B. Efron (1979), Bootstrap methods: another look at the jackknife, Annals of Statistics 7.
     """
     people = np.asarray(matrix, dtype=float)
     if people.ndim != 2 or not len(people):
@@ -256,6 +304,10 @@ def ridge_calibration(
     ------
     DataError
         When shapes do not match, `floor` is no share, or fewer than two problems have answers.
+
+    References
+    ----------
+    A. E. Hoerl, R. W. Kennard (1970), Ridge regression: biased estimation for nonorthogonal problems, Technometrics 12.
     """
     from sklearn.linear_model import RidgeCV
 

@@ -72,6 +72,11 @@ def careless(
     n_draws, seed
         Of `CrowdLLM.condition`, whose evidence is p(y_i | v_i).
 
+    Returns
+    -------
+    Careless
+        The share of people who do, a p-value, and the probability of each person.
+
     Raises
     ------
     DataError

@@ -62,6 +62,13 @@ def posterior_predictive_check(
     ------
     DataError
         When `n_crowds` is below 1.
+    ModelError
+        When the model is not fitted, or `seed` is no whole number from 0 up.
+
+    References
+    ----------
+    A. Gelman, X.-L. Meng, H. Stern (1996), Posterior predictive assessment of model fitness via realized discrepancies,
+    Statistica Sinica 6.
     """
     from .inference.checks import bayesian_p_value
 
@@ -113,6 +120,17 @@ def loo_pit(
     -------
     Transforms
         One an answer, in the order of `data.answers`.
+
+    Raises
+    ------
+    DataError
+        For an unknown `given`, ballots, another scale than the model's, or no answers.
+    ModelError
+        When the model is not fitted, or has a program of its own.
+
+    References
+    ----------
+    C. Czado, T. Gneiting, L. Held (2009), Predictive model assessment for count data, Biometrics 65.
     """
     from .inference.pit import loo_pit as transforms
 

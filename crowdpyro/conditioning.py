@@ -223,6 +223,18 @@ class ConditionedPeople:
             Leave the answers that people gave as they are and fill in the others; False draws those anew as well.
         seed
             Equal seeds give equal crowds; several are multiple imputations.
+
+        Returns
+        -------
+        Crowd
+            A row a person, in the order of `participants`.
+
+        Raises
+        ------
+        MissingReferenceError
+            When a new problem has no reference.
+        DataError
+            For an unknown problem, or references on another scale.
         """
         from .inference.generate import decisions
         from .inference.runtime import seeded

@@ -124,7 +124,13 @@ class Crowd:
 
     @classmethod
     def from_data(cls, data: CrowdData) -> Crowd:
-        """The humans themselves as a crowd, with their survey weights."""
+        """The humans themselves as a crowd, with their survey weights.
+
+        Raises
+        ------
+        DataError
+            When `data` is no `CrowdData`.
+        """
         require_data(data)
         return cls.from_matrix(
             data.matrix(),
@@ -141,7 +147,13 @@ class Crowd:
 
     @property
     def scale(self) -> Scale:
-        """What an answer may be."""
+        """What an answer may be.
+
+        Raises
+        ------
+        DataError
+            When the dataset names a scale of no known kind.
+        """
         return scale_from_dict(json.loads(self.dataset.attrs["scale"]))
 
     @property
@@ -209,6 +221,11 @@ class Crowd:
 
         Of ballots, the mean votes or points of each option: under `approval` and `choose`, the share of voters.
         Participants count by their weights.
+
+        Raises
+        ------
+        DataError
+            As `counts`.
         """
         counts = self.counts()
         if isinstance(self.scale, Ballot):
@@ -360,7 +377,20 @@ class Crowd:
         return decoded.astype(np.int64) if whole else decoded
 
     def to_datatree(self, observed: CrowdData | None = None) -> DataTree:
-        """Groups for ArviZ: `posterior_predictive`, `constant_data` and, with humans, `observed_data`."""
+        """Groups for ArviZ: `posterior_predictive`, `constant_data` and, with humans, `observed_data`.
+
+        ArviZ 0.x takes the tree by `az.InferenceData.from_datatree(tree)`; ArviZ 1 is untested.
+
+        Parameters
+        ----------
+        observed
+            Humans; their problems that the crowd did not answer are left out.
+
+        Returns
+        -------
+        DataTree
+            The answers as `y`, dimensions `chain, draw, problem`, a draw a participant; of ballots `option` as well.
+        """
         from .arviz_bridge import to_datatree
 
         return to_datatree(self, observed)
@@ -380,6 +410,11 @@ class Crowd:
             The file.
         safe
             Put an apostrophe before texts of a CSV that a spreadsheet would run as formulas.
+
+        Raises
+        ------
+        DataError
+            When the suffix is none of these.
         """
         check_suffix(path, ".nc")
         if str(path).lower().endswith(".nc"):

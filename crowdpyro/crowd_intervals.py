@@ -167,10 +167,19 @@ def interval_from_crowds(
         Anything else of `theory.crowd_interval`, or of `theory.pooled_interval`; what it says of weights, strata and
         clusters goes before that of data and crowd.
 
+    Returns
+    -------
+    CrowdInterval
+        One interval a problem, in the unit of the response; with `shares` one an option as well.
+
     Raises
     ------
     DataError
         When the two crowds were made in different ways, or lack a person or a problem.
+
+    References
+    ----------
+    Theorem 4.6 of the paper, and what `theory.crowd_interval` makes of it.
     """
     _check(data, shares, pooled)
     for name in ("scale", "decision", "reference", "n_draws"):
@@ -229,6 +238,17 @@ def cross_fitted_answers(
     tuple of ndarray
         Shapes `(n, n_problems)`, the same, and `(N, n_problems)`, with shares and of ballots one more axis; NaN where
         a person did not answer.
+
+    Raises
+    ------
+    DataError
+        When there are fewer people than `k`, or `population` lacks a trait.
+    ModelError
+        When references are by participant, whom a crowd has not.
+
+    References
+    ----------
+    T. Zrnic, E. J. Candes (2024), Cross-prediction-powered inference, PNAS 121.
     """
     data, references = _referred(model, data, references)
     members = data.participants

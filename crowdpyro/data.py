@@ -177,6 +177,11 @@ class CrowdData:
 
         Of a trait, the text "None" is a level, as of a religion, and of an approval ballot it approves nothing; an
         empty cell, "NA" or "null" is a missing value.
+
+        Raises
+        ------
+        DataError
+            When a file cannot be read, and as `from_frames`.
         """
         answers = read_table(responses, answer_words(scale))
         people = None if participants is None else read_table(participants, _TRAITS)
@@ -258,7 +263,13 @@ class CrowdData:
     def select(
         self, participants: Iterable[object] | None = None, problems: Iterable[object] | None = None
     ) -> CrowdData:
-        """The data of these participants and problems, in the order given; an unknown or repeated id raises."""
+        """The data of these participants and problems, in the order given.
+
+        Raises
+        ------
+        DataError
+            For an unknown or repeated id.
+        """
         people = np.arange(self.n_participants)
         if participants is not None:
             people = once(participants, self.participants.index, "participant")

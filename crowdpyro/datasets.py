@@ -43,6 +43,11 @@ def load_personality() -> CrowdData:
     Answers are 1 (very inaccurate) to 6 (very accurate); profiles are gender, education and age. The covariate
     `trait` of a problem is the first letter of its name and is no input to any model.
 
+    Returns
+    -------
+    CrowdData
+        2,800 people and 25 items, on the levels 1 to 6.
+
     Raises
     ------
     DataError
@@ -144,6 +149,11 @@ def load_qa_difficulty(folder: str | Path | None = None) -> CrowdData:
     folder
         Holds `popquorn/question_answering/raw_data.csv`, gzipped or not, with the columns instance_id, user_id, text,
         question, groundtruth, difficulty, gender, race, age, occupation and education; `$CROWDPYRO_DATA` when None.
+
+    Returns
+    -------
+    CrowdData
+        Ratings on the levels 1 to 5.
 
     Raises
     ------

@@ -68,10 +68,24 @@ def choose_n_eps(
     seed
         Of folds, fits and draws.
 
+    Returns
+    -------
+    Dimensions
+        Joint and single log score of every candidate, nats an answer; the best, and the smallest within one standard
+        error of it.
+
     Raises
     ------
     DataError
         When there are no candidates, one repeats, or one is negative.
+    ModelError
+        As `CrowdLLM.fit`, and for a model whose latents are not eps alone.
+
+    References
+    ----------
+    M. Stone (1974), Cross-validatory choice and assessment of statistical predictions, Journal of the Royal Statistical
+    Society B 36; one standard error: L. Breiman, J. H. Friedman, R. A. Olshen, C. J. Stone (1984), Classification and
+    regression trees.
     """
     from .inference.conditioning import condition
 

@@ -226,6 +226,8 @@ class CrowdLLM(WhatWasFitted):
         DataError
             When a profile has a level that training never saw, an option is unknown, or a problem finds fewer than
             `per_problem` people.
+        ModelError
+            When the model is not fitted, or `seed` is no whole number from 0 up.
         """
         how = Answering(decision, reference, crossed, participation, per_problem, n_draws)
         asked = self._asked(problems, references)
@@ -261,6 +263,8 @@ class CrowdLLM(WhatWasFitted):
         ------
         DataError
             On a continuous scale, which has no levels.
+        ModelError
+            When the model is not fitted.
         """
         from .inference.program import tells_the_story
         from .inference.runtime import seeded
@@ -371,6 +375,16 @@ class CrowdLLM(WhatWasFitted):
             Of folds, fits and draws.
         **options
             `k`, `n_draws`, `shares`, `pooled`, `simultaneous`, `alternative`, `weights` (`crowd_intervals`).
+
+        Returns
+        -------
+        CrowdInterval
+            One interval a problem, in the unit of the response; with `shares` one an option as well.
+
+        Raises
+        ------
+        DataError
+            For labels without `shares`, problems with fewer than two answers, and folds that people are too few for.
         """
         from .crowd_intervals import model_interval
 
@@ -387,6 +401,18 @@ class CrowdLLM(WhatWasFitted):
             People's answers.
         references
             Of problems that are not of training.
+
+        Returns
+        -------
+        Batch
+            People, problems and answers as tensors, a row a person.
+
+        Raises
+        ------
+        DataError
+            When `data` is no `CrowdData`.
+        ModelError
+            When the model is not fitted.
         """
         require_data(data)
         return batch_of(self._state(), self.backbone, data, references)
@@ -419,6 +445,11 @@ class CrowdLLM(WhatWasFitted):
         """Read a folder that `save` wrote; equal seeds give the crowd of the model that was saved.
 
         Parts of one's own, model, guide or blender, must be passed again: no code is read from the folder.
+
+        Raises
+        ------
+        ModelError
+            When the folder holds no model, or one with a part of one's own that is not passed.
         """
         from .persistence import load
 

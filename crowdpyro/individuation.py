@@ -193,14 +193,17 @@ def cronbach_alpha(answers: npt.ArrayLike, weights: npt.ArrayLike | None = None)
     weights
         Survey weights of the people, `(n_participants,)`; equal ones when None.
 
+    Returns
+    -------
+    float
+        At most 1, without a unit.
+
     Raises
     ------
     DataError
         When answers are no matrix.
     """
-    matrix = np.asarray(answers, dtype=float)
-    if matrix.ndim != 2:
-        raise DataError(f"answers have shape {matrix.shape}; give (n_participants, n_items).")
+    matrix = _matrix(answers)
     weight = np.ones(len(matrix)) if weights is None else checked_weights(weights, len(matrix))
     full = ~np.isnan(matrix).any(axis=1) & (weight > 0)
     matrix, weight = matrix[full], weight[full]
@@ -212,7 +215,7 @@ def cronbach_alpha(answers: npt.ArrayLike, weights: npt.ArrayLike | None = None)
     return k / (k - 1) * (1 - of_items / total) if total > 0 else float("nan")
 
 
-def keyed(answers: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+def keyed(answers: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> FloatArray:
     """Sign of every item in the first principal component of the correlations, most of them 1, shape `(n_items,)`.
 
     Parameters
@@ -221,12 +224,30 @@ def keyed(answers: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         Shape `(n_people, n_items)`, NaN where somebody did not answer.
     weights
         Of the people, shape `(n_people,)`; None where all count alike.
+
+    Raises
+    ------
+    DataError
+        When answers are no matrix, or weights are not one a person.
     """
-    matrix = np.nan_to_num(correlations(answers, _PAIRS, weights))
+    given = _matrix(answers)
+    weight = None if weights is None else checked_weights(weights, len(given))
+    matrix = np.nan_to_num(correlations(given, _PAIRS, weight))
     np.fill_diagonal(matrix, 1.0)
     first = np.linalg.eigh(matrix).eigenvectors[:, -1]
     signs = np.where(first < 0, -1.0, 1.0)
     return signs if signs.sum() >= 0 else -signs
+
+
+def _matrix(answers: npt.ArrayLike) -> FloatArray:
+    """People by items, floats."""
+    try:
+        matrix = np.asarray(answers, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"answers hold something other than numbers ({error}); give codes or values.") from error
+    if matrix.ndim != 2:
+        raise DataError(f"answers have shape {matrix.shape}; give (n_participants, n_items).")
+    return matrix
 
 
 def _items(scales: Scales | None, problems: list[object]) -> dict[str, list[int]]:

@@ -25,6 +25,20 @@ def mean_absolute_error(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     ----------
     estimate, truth
         One number a problem, shape `(n_problems,)`, NaN where nobody answered.
+
+    Returns
+    -------
+    float
+        From 0, in the unit of the response.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, a number is infinite, or no problem was answered in both.
+
+    References
+    ----------
+    Tables 1 to 5 of the paper.
     """
     return float(np.abs(_difference(estimate, truth)).mean())
 
@@ -36,6 +50,20 @@ def root_mean_square_error(estimate: npt.ArrayLike, truth: npt.ArrayLike) -> flo
     ----------
     estimate, truth
         One number a problem, shape `(n_problems,)`, NaN where nobody answered.
+
+    Returns
+    -------
+    float
+        From 0, in the unit of the response.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, a number is infinite, or no problem was answered in both.
+
+    References
+    ----------
+    Tables 1 to 5 of the paper.
     """
     return float(np.sqrt(np.square(_difference(estimate, truth)).mean()))
 
@@ -49,6 +77,11 @@ def resolution_rate(estimate: npt.ArrayLike, truth: npt.ArrayLike, threshold: fl
         One number a problem, shape `(n_problems,)`, NaN where nobody answered.
     threshold
         In the unit of the response, positive; an error of exactly the threshold is not resolved.
+
+    Returns
+    -------
+    float
+        A share of the problems, from 0 to 1.
 
     Raises
     ------
@@ -67,6 +100,20 @@ def cosine_similarity(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
     ----------
     p, q
         Histograms, shape `(n_problems, n_levels)`.
+
+    Returns
+    -------
+    float
+        From 0 to 1, without a unit.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, a row is no histogram, or no problem has both.
+
+    References
+    ----------
+    Tables 1 to 5 of the paper.
     """
     a, b = _histograms(p, q)
     cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
@@ -82,6 +129,11 @@ def wasserstein1(p: npt.ArrayLike, q: npt.ArrayLike, values: npt.ArrayLike) -> f
         Histograms, shape `(n_problems, n_levels)`.
     values
         Numeric values of the levels, increasing, shape `(n_levels,)`.
+
+    Returns
+    -------
+    float
+        From 0, in the unit of the response.
 
     Raises
     ------
@@ -111,10 +163,19 @@ def log_loss(p: npt.ArrayLike, counts: npt.ArrayLike) -> float:
     counts
         How often each level was given, same shape.
 
+    Returns
+    -------
+    float
+        From 0, in nats an answer.
+
     Raises
     ------
     DataError
         When shapes do not match, counts are no numbers of answers, or none has a prediction.
+
+    References
+    ----------
+    I. J. Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.
     """
     probs, n = _numbers(p, "p"), _numbers(counts, "counts")
     if n.shape != probs.shape or n.ndim != 2:
@@ -141,6 +202,11 @@ def correlation_error(r1: npt.ArrayLike, r2: npt.ArrayLike) -> float:
     r1, r2
         Correlation matrices of the same problems in the same order, `(n_problems, n_problems)`, NaN where too
         few people answered both.
+
+    Returns
+    -------
+    float
+        From 0 to 2, without a unit.
 
     Raises
     ------

@@ -139,7 +139,13 @@ class MRP:
 
     @property
     def posterior(self) -> Posterior:
-        """Draws of every site of the regression."""
+        """Draws of every site of the regression.
+
+        Raises
+        ------
+        ModelError
+            Before `fit`.
+        """
         return self._state().posterior
 
     def llm_weights(self) -> pd.DataFrame:
@@ -189,6 +195,8 @@ class MRP:
             For cells without people, a trait that is not there, or numbers that are negative, missing or all 0.
         MissingReferenceError
             When a problem, or a cell's twin, has no reference.
+        ModelError
+            Before `fit`.
         """
         if not 0 < probability < 1:
             raise DataError(f"probability={probability}: give one between 0 and 1.")
@@ -223,6 +231,8 @@ class MRP:
         ------
         DataError
             When there are no answers, or on another scale than the model.
+        ModelError
+            Before `fit`.
         """
         fitted = self._state()
         if data.scale != fitted.scale:

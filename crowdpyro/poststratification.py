@@ -73,6 +73,11 @@ def poststratify(crowd: Crowd, cells: pd.DataFrame) -> Poststratification:
     cells
         One row a cell: columns of traits, and `N`, how many of the population are in it.
 
+    Returns
+    -------
+    Poststratification
+        The weighted crowd, its cells, and estimates with standard errors in the unit of the response.
+
     Raises
     ------
     DataError

@@ -157,13 +157,24 @@ class References:
         scale, name, revision, prompt, temperature
             Where the answers come from; the columns `model`, and `revision`, `prompt`, `temperature` where they hold
             one value for a model, win.
+
+        Raises
+        ------
+        DataError
+            When a column is missing, rows repeat, or probabilities are none.
         """
         tables, notes = parse(frame, scale, name, revision, prompt, temperature)
         return cls(scale, tuple(ReferenceSource(*vars(table).values()) for table in tables), tuple(notes))
 
     @classmethod
     def read(cls, path: str | Path, *, scale: Scale, **where: str) -> References:
-        """`from_frame` on a `.csv`, `.csv.gz` or `.parquet` file."""
+        """`from_frame` on a `.csv`, `.csv.gz` or `.parquet` file.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be read, and as `from_frame`.
+        """
         return cls.from_frame(read_table(path, answer_words(scale)), scale=scale, **where)  # type: ignore[arg-type]
 
     @classmethod
@@ -294,6 +305,11 @@ class References:
 
         In the squared unit of the response; of labels, sum_o p(o) (1 - p(o)). Numbers have that of their draws, at
         their own temperature, which is what None means. `source` and `persona` as in `probabilities`.
+
+        Raises
+        ------
+        DataError
+            For ballots, an unknown source or persona, and numbers at a temperature that is not their own.
         """
         from .reference_decisions import eta
 
@@ -308,7 +324,14 @@ class References:
         persona: str = ZERO_SHOT,
         seed: int = 0,
     ) -> FloatArray:
-        """K answers to every problem, `(k, n_problems)`, in the unit of the response, labels as codes."""
+        """K answers to every problem, `(k, n_problems)`, in the unit of the response, labels as codes.
+
+        Raises
+        ------
+        DataError
+            For ballots, a `k` below 1, an unknown source or persona, and numbers at a temperature that is not their
+            own.
+        """
         from .reference_decisions import draws
 
         return draws(self, k, temperature, source, persona, seed)
@@ -333,6 +356,11 @@ class References:
             Draws; None for what infinitely many would give.
         temperature, source, persona, seed
             As in `draws`.
+
+        Raises
+        ------
+        DataError
+            For an unknown rule, one that labels or ballots do not have, and as `draws`.
         """
         from .reference_decisions import decide
 
@@ -356,6 +384,13 @@ class References:
         calibration
             The LLM's answers over which `mean` is taken, such as those to the problems of training; these references
             themselves when None.
+
+        Raises
+        ------
+        MissingReferenceError
+            At a gap that the policy does not fill.
+        DataError
+            For an unknown policy.
         """
         return without_gaps(self, policy, calibration)
 
@@ -377,7 +412,13 @@ class References:
         return pd.concat(frames, ignore_index=True)
 
     def write(self, path: str | Path, *, safe: bool = False) -> Path:
-        """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all; a CSV `safe` for spreadsheets."""
+        """Write `to_frame` as `.csv`, `.csv.gz` or `.parquet`, whole or not at all; a CSV `safe` for spreadsheets.
+
+        Raises
+        ------
+        DataError
+            When the suffix is none of these.
+        """
         check_suffix(path)
         return write_table(self.to_frame(), path, safe=safe)
 

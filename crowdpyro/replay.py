@@ -70,6 +70,11 @@ class Replay:
             One row a problem, or a problem and level: means `before` and `after`, `difference`, `low`, `high`, `n`
             people who took part in both worlds, `se_paired`, `se_unpaired` of two crowds of as many other people each,
             and `ratio` of the two, NaN where nobody differs from anybody.
+
+        Raises
+        ------
+        DataError
+            When `of` is unknown or the scale has none, or `coverage` is not between 0 and 1.
         """
         one, other, labels = self._values(of)
         table = _paired(one.reshape(len(one), -1), other.reshape(len(other), -1), coverage)
@@ -79,7 +84,13 @@ class Replay:
         return table.set_index(pd.MultiIndex.from_product([problems, labels], names=["problem", "level"]))
 
     def overall(self, of: str = "mean", coverage: float = 0.95) -> pd.DataFrame:
-        """The same of each person's mean over problems, so that people are what is sampled; columns of `contrast`."""
+        """The same of each person's mean over problems, so that people are what is sampled; columns of `contrast`.
+
+        Raises
+        ------
+        DataError
+            As `contrast`.
+        """
         one, other, labels = self._values(of)
         both = ~(np.isnan(one) | np.isnan(other))
         n = np.maximum(both.sum(axis=1), 1)
@@ -137,10 +148,21 @@ def under_references(
     **how
         Further arguments of `CrowdLLM.generate`.
 
+    Returns
+    -------
+    Replay
+        The crowd with its own references, and the same people with the others.
+
     Raises
     ------
     MissingReferenceError
         When the model reads no references, or others than `other` can stand in for.
+    DataError
+        When nobody was asked in the role of `persona`.
+
+    References
+    ----------
+    P. Glasserman, D. D. Yao (1992), Some guidelines and guarantees for common random numbers, Management Science 38.
     """
     stand_in = in_place_of(other, model, persona)
     if problems is None:
@@ -181,10 +203,22 @@ def under_margins(
     problems, references, seed, how
         As in `under_references`.
 
+    Returns
+    -------
+    Replay
+        The crowd as it is, and one of the other margins.
+
     Raises
     ------
     DataError
         For a trait or level that training does not have, shares that do not sum to one, or contradictory margins.
+    ModelError
+        When the model is not fitted, or `seed` is no whole number from 0 up.
+
+    References
+    ----------
+    As `under_references`; raking: W. E. Deming, F. F. Stephan (1940), On a least squares adjustment of a sampled
+    frequency table, Annals of Mathematical Statistics 11.
     """
     if participants < 1:
         raise DataError(f"participants={participants}: give at least one.")
@@ -223,6 +257,11 @@ def in_place_of(other: References, model: CrowdLLM, persona: str | None = None) 
         A fitted model.
     persona
         Whose answers stand for the zero-shot ones; those themselves when None.
+
+    Returns
+    -------
+    crowdpyro.References
+        As `other`, source by source.
 
     Raises
     ------

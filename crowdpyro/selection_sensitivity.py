@@ -79,6 +79,11 @@ class Sensitivity:
         """Long frame `problem, gamma, estimate`; the gamma of missing at random is empty.
 
         With replicates there are `se` and the ends `low` and `high` of an interval of this probability as well.
+
+        Raises
+        ------
+        DataError
+            When `probability` is not between 0 and 1.
         """
         by_gamma = self.estimates.reset_index().melt("problem", var_name="gamma", value_name="estimate")
         plain = self.at_random.rename("estimate").reset_index().assign(gamma=np.nan)
@@ -90,7 +95,13 @@ class Sensitivity:
         return frame.assign(se=se, low=frame["estimate"] - reach, high=frame["estimate"] + reach)
 
     def of_mean(self, probability: float = 0.95) -> pd.DataFrame:
-        """The mean over the problems, one row a gamma: `estimate`, and with replicates `se`, `low`, `high`."""
+        """The mean over the problems, one row a gamma: `estimate`, and with replicates `se`, `low`, `high`.
+
+        Raises
+        ------
+        DataError
+            When `probability` is not between 0 and 1.
+        """
         frame = self.estimates.mean().rename("estimate").to_frame()
         if not len(self.replicates):
             return frame
@@ -152,6 +163,11 @@ def sensitivity(
         Processes that fits are shared among.
     seed
         Of fits, crowds and replicates.
+
+    Returns
+    -------
+    Sensitivity
+        Estimates by gamma, in the unit of the response.
 
     Raises
     ------

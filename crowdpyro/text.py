@@ -176,10 +176,19 @@ def load_encoder(name: str | os.PathLike[str] = "auto", *, revision: str | None 
     revision
         Hub revision to load.
 
+    Returns
+    -------
+    TextEncoder
+        Its `encode` makes vectors of texts, `(n_texts, d)`.
+
     Raises
     ------
     ModelError
         The encoder is not installed or cannot be loaded.
+
+    References
+    ----------
+    N. Reimers, I. Gurevych (2019), Sentence-BERT: sentence embeddings using Siamese BERT-networks, EMNLP.
     """
     name = os.fspath(name)
     if name.startswith(PREFIX):

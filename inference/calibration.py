@@ -94,7 +94,13 @@ class Calibration:
         return np.stack([np.bincount(column, minlength=n_bins) for column in bins.T])
 
     def p_values(self, method: str = "ecdf", n_bins: int | None = None) -> npt.NDArray[np.float64]:
-        """P-value of uniformity of each quantity (see `uniform_p_value`), shape `(n_quantities,)`."""
+        """P-value of uniformity of each quantity (see `uniform_p_value`), shape `(n_quantities,)`.
+
+        Raises
+        ------
+        DataError
+            When the bins would not be equal, or the method is unknown.
+        """
         return np.array([uniform_p_value(count, method) for count in self.counts(n_bins)])
 
     def rejected(self, error_rate: float = 0.05, method: str = "ecdf", n_bins: int | None = None) -> list[str]:
@@ -232,6 +238,8 @@ def crowd_calibration(
     ------
     ModelError
         When nothing is random: `n_eps=0` and no parameters.
+    DataError
+        When draws are of another shape than the truth, or not finite.
     """
     if not model.n_eps and not parameters:
         raise ModelError("model has n_eps=0 and no parameter is random; there is no posterior to calibrate.")
@@ -263,7 +271,13 @@ def crowd_calibration(
 
 
 def guide_posterior(guide: Any) -> CrowdPosterior:
-    """Draws of eps from a guide's `eps_dist`."""
+    """Draws of eps from a guide's `eps_dist`.
+
+    Returns
+    -------
+    callable
+        From a batch, a number of draws and a seed, `{"eps": ...}` of shape `(n_draws, n_participants, n_eps)`.
+    """
 
     def draw(batch: Batch, n_draws: int, seed: int) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -114,6 +114,11 @@ def condition(
     seed
         Equal seeds give equal draws.
 
+    Returns
+    -------
+    PersonDraws
+        Draws of eps, `(n_draws, n_participants, n_eps)`, their log weights, and the log evidence in nats.
+
     Raises
     ------
     ModelError

@@ -45,6 +45,20 @@ def proposals(model: JointModel, guide: Any | None, batch: Batch, n_draws: int) 
         With `eps_dist(batch)`; None draws from the prior alone, which will do for few answers a person.
     n_draws
         Even, half from each.
+
+    Returns
+    -------
+    Proposals
+        Draws `(n_draws, n_participants, n_eps)` and log weights `(n_draws, n_participants)`.
+
+    Raises
+    ------
+    ModelError
+        When `n_draws` is not even and positive.
+
+    References
+    ----------
+    T. Hesterberg (1995), Weighted average importance sampling and defensive mixture distributions, Technometrics 37.
     """
     if n_draws < 2 or n_draws % 2:
         raise ModelError(f"n_draws={n_draws}: give an even number, half of it for the prior and half for the guide.")
@@ -60,14 +74,37 @@ def proposals(model: JointModel, guide: Any | None, batch: Batch, n_draws: int) 
 
 
 def answers_given(model: JointModel, batch: Batch, x: ProblemView, eps: Tensor | None) -> TorchDistribution:
-    """Distribution of every answer with delta integrated out; eps `(..., n_participants, n_eps)`, x a row an answer."""
+    """Distribution of every answer with delta integrated out.
+
+    Parameters
+    ----------
+    model, batch
+        People and whom they met.
+    x
+        The problems, a row an answer.
+    eps
+        Shape `(..., n_participants, n_eps)`; None of a model without it.
+
+    Returns
+    -------
+    TorchDistribution
+        Batch shape `(..., n_answers)`.
+    """
     z = model.participants(batch.profile, eps).at(batch.participant)
     return model.answer_dist(model.belief_dist(x, z), x, z)
 
 
 @torch.no_grad()
 def log_likelihoods(model: JointModel, batch: Batch, eps: Tensor) -> Tensor:
-    """Log likelihood of each person's answers under each draw, shape `(n_draws, n_participants)`."""
+    """Log likelihood of each person's answers under each draw, shape `(n_draws, n_participants)`.
+
+    Parameters
+    ----------
+    model, batch
+        People and their answers; a pair that has none says nothing.
+    eps
+        Shape `(n_draws, n_participants, n_eps)`.
+    """
     batch = batch.answered()
     x = model.met(batch)
     rows = [
@@ -100,6 +137,11 @@ def resampled(model: JointModel, guide: Any | None, batch: Batch, n_draws: int, 
         To return; fewer than a tenth of `n_proposals`, lest draws repeat.
     n_proposals
         To choose from.
+
+    Raises
+    ------
+    ModelError
+        When `n_draws` is above a tenth of `n_proposals`, or below 1.
     """
     if not 1 <= n_draws <= n_proposals // 10:
         raise ModelError(f"n_draws={n_draws}: give 1 to a tenth of n_proposals={n_proposals}.")

@@ -172,6 +172,11 @@ def fit_margins(
     -------
     list of float
         Log likelihood before every step, in nats per answer.
+
+    Raises
+    ------
+    ModelError
+        When `saved` is of another model.
     """
     history = FitHistory() if history is None else history
     moves = _moving(model)

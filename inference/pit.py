@@ -67,6 +67,11 @@ class Transforms:
 
         Under `none` a person's transforms hang together, and under `others` they repel a little; the figure is then a
         distance and no test.
+
+        Raises
+        ------
+        DataError
+            When there are fewer than two bins, or the method is unknown.
         """
         return uniform_p_value(self.counts(n_bins), method)
 
@@ -97,6 +102,11 @@ def loo_pit(
         Draws of eps a person, even.
     seed
         Of the draws and of V.
+
+    Returns
+    -------
+    Transforms
+        One an answer, in the batch's order; uniform on [0, 1] where predictions are right.
 
     Raises
     ------

@@ -32,7 +32,18 @@ def place() -> tuple[int, int]:
 
 @contextmanager
 def launched(device: str = "cpu") -> Iterator[None]:
-    """Join the group of `torchrun` for a block, where it started this process: by gloo, on accelerators by NCCL."""
+    """Join the group of `torchrun` for a block, where it started this process: by gloo, on accelerators by NCCL.
+
+    Parameters
+    ----------
+    device
+        Where the process computes: `cuda` for NCCL, on the GPU of its local rank, else gloo.
+
+    Yields
+    ------
+    None
+        Inside the group, which is left at the end; nothing happens outside of `torchrun`, or in a group.
+    """
     if grouped() or "TORCHELASTIC_RUN_ID" not in os.environ:
         yield
         return

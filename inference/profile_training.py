@@ -106,6 +106,16 @@ def fit_profiles(
         Settings.
     seed
         Of all of it; the caller's random state is left alone.
+
+    Returns
+    -------
+    ProfileFit
+        The program and theta of all people, and the held-out score of each number of classes, nats a person.
+
+    Raises
+    ------
+    ModelError
+        When the loss is not finite.
     """
     numbers = [each for each in config.n_classes if each <= max(len(people) // 4, 1)] or [1]
     scores: dict[int, float] = {}

@@ -50,6 +50,11 @@ def run_crowd(model: Any, batch: Batch, attending: bool = False) -> Tensor:
     -------
     Tensor
         Shape `(n_participants, n_problems, ...)`.
+
+    Raises
+    ------
+    ModelError
+        When the program has no site `y`.
     """
     blocks = []
     for met in everybody_meets_everything(batch):
@@ -100,6 +105,11 @@ def run_score(model: Any, batch: Batch, n_draws: int) -> tuple[Tensor, Tensor]:
     -------
     joint, single
         Shapes `(n_participants,)` and `(n_answers,)`, log-mean-exp over the draws; the caller has seeded.
+
+    Raises
+    ------
+    ModelError
+        When the program has no site `y`.
     """
     batch = batch.answered()
     crowd = poutine.trace(partial(model.crowd, integrate=True))

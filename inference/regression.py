@@ -56,6 +56,11 @@ def vary(
     ------
     ModelError
         When the loss is not finite.
+
+    References
+    ----------
+    A. Kucukelbir, D. Tran, R. Ranganath, A. Gelman, D. M. Blei (2017), Automatic differentiation variational inference,
+    JMLR 18.
     """
     with seeded(seed):
         guide = _guide(model, table)
@@ -101,6 +106,15 @@ def walk(
         Draws of each chain, after so many steps of adaptation.
     seed
         Of all of it; the caller's random state is left alone.
+
+    Returns
+    -------
+    Posterior
+        `n_chains` chains of every site of the regression.
+
+    References
+    ----------
+    M. D. Hoffman, A. Gelman (2014), The No-U-Turn sampler, JMLR 15.
     """
     # As in `vary`: intercept and effects are hardly told apart, and a diagonal mass matrix goes there in tiny steps.
     full = sum(prior.event_shape.numel() for prior in model.priors(table).values()) <= _MOST_CORRELATED

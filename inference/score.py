@@ -52,6 +52,15 @@ def log_score(model: JointModel, batch: Batch, n_draws: int = 128, seed: int = 0
         Draws of eps from the prior, at least 64 to be reported.
     seed
         Of the Sobol scrambling.
+
+    Returns
+    -------
+    LogScore
+        Nats an answer; larger is better.
+
+    References
+    ----------
+    I. J. Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.
     """
     batch = batch.answered()
     n: Any = max(batch.n_given, 1)

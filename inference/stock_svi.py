@@ -63,6 +63,11 @@ def approximate_posterior(
     ------
     ModelError
         As in `sample_posterior`, and when the loss is not finite.
+
+    References
+    ----------
+    A. Kucukelbir, D. Tran, R. Ranganath, A. Gelman, D. M. Blei (2017), Automatic differentiation variational inference,
+    JMLR 18.
     """
     program = lifted(model, batch, parameters, integrate)
     with seeded(seed, batch.profile.device):

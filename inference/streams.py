@@ -30,7 +30,25 @@ _FIRST_WORD, _WORDS = 24, 624
 
 
 def sequence(seed: int, *place: int) -> np.random.SeedSequence:
-    """The stream's seed: of the run's seed, and of the numbers that say which part it is."""
+    """The stream's seed: of the run's seed, and of the numbers that say which part it is.
+
+    Parameters
+    ----------
+    seed
+        Of the run.
+    place
+        Numbers that say which part it is, such as a kind, a row and a column of the grid.
+
+    Returns
+    -------
+    SeedSequence
+        The same for the same numbers, and independent of that of any others.
+
+    Raises
+    ------
+    ModelError
+        When `seed` is no whole number from 0 up.
+    """
     return np.random.SeedSequence(checked_seed(seed), spawn_key=place)
 
 

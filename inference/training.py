@@ -144,6 +144,21 @@ def fit(
         Keeps what is needed to go on after an interruption, and gives it back (see `Keeper`).
     objective
         Any ELBO of Pyro's instead of the one that the settings name; it knows no warm-up.
+
+    Returns
+    -------
+    FitHistory
+        Losses and held-out scores by epoch, nats an answer.
+
+    Raises
+    ------
+    ModelError
+        When the loss is not finite, or a snapshot does not fit.
+
+    References
+    ----------
+    M. D. Hoffman, D. M. Blei, C. Wang, J. Paisley (2013), Stochastic variational inference, JMLR 14; the paper's Eq. 4
+    for `PaperELBO`.
     """
     saved = None if keeper is None else keeper.restore()
     history = FitHistory() if saved is None else FitHistory.from_dict(saved.numbers["history"])

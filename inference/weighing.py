@@ -32,6 +32,12 @@ class _Weighed(Messenger):
 
 
 def weighed(batch: Any) -> AbstractContextManager[object]:
-    """The context in which programs weigh the people of this batch; nothing changes where they count alike."""
+    """The context in which programs weigh the people of this batch; nothing changes where they count alike.
+
+    Returns
+    -------
+    context manager
+        Scales the log probabilities inside it by survey weights, a person each.
+    """
     weight = getattr(batch, "survey_weight", None)
     return nullcontext() if weight is None else _Weighed(weight, batch.participant)

@@ -258,6 +258,11 @@ def blender_for(scale: Scale, spread: float = 1.0, fixed: bool = False) -> Blend
     fixed
         Whether it stays there.
 
+    Returns
+    -------
+    Blender
+        Of that scale, its noise at the start.
+
     Raises
     ------
     ModelError

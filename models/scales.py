@@ -227,6 +227,11 @@ def parse_scale(text: str) -> Scale:
     text
         One of these.
 
+    Returns
+    -------
+    Scale
+        `Ordinal`, `Continuous`, `Categorical` or `Ballot`.
+
     Raises
     ------
     DataError

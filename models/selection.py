@@ -106,13 +106,25 @@ class SelectionModel(JointModel):
                 return pyro.sample("y", given, obs=batch.response)
 
     def told_or_kept(self, answer: TorchDistribution, batch: Batch, z: ParticipantView) -> tuple[Tensor, Tensor]:
-        """Log probability of every level and of its being told, or kept to oneself, shapes `(..., n_answers, K)`."""
+        """Log probability of every level and of its being told, or kept to oneself, shapes `(..., n_answers, K)`.
+
+        Raises
+        ------
+        ModelError
+            When the participation knows no gamma.
+        """
         logits = self.leaning(batch, z)[..., None] + self.selection.of_answer(self.blender.get_buffer("levels"))
         log_probs = answer.probs.clamp(min=_LEAST).log()
         return log_probs + logsigmoid(logits), log_probs + logsigmoid(-logits)
 
     def leaning(self, batch: Batch, z: ParticipantView | None = None) -> Tensor:
-        """Log odds of answering but for the answer's part, `(..., n_answers)`; without z, of people without noise."""
+        """Log odds of answering but for the answer's part, `(..., n_answers)`; without z, of people without noise.
+
+        Raises
+        ------
+        ModelError
+            When the participation knows no gamma.
+        """
         person = self.selection.of_profile(batch.profile).index_select(-1, batch.participant)
         problem = self.selection.of_problem(batch.features).index_select(-1, batch.problem)
         if z is None or z.eps is None:

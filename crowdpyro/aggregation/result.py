@@ -128,7 +128,10 @@ class Aggregation:
         )
 
     def to_datatree(self) -> DataTree:
-        """Groups for ArviZ: `posterior` (a point estimate is one draw), `truth`, `observed_data`."""
+        """Groups for ArviZ: `posterior` (a point estimate is one draw), `truth`, `observed_data`.
+
+        ArviZ 0.x takes the tree by `az.InferenceData.from_datatree(tree)`; ArviZ 1 is untested.
+        """
         from ..arviz_bridge import aggregation_to_datatree
 
         return aggregation_to_datatree(self)

@@ -84,6 +84,11 @@ def aggregate(
     DataError
         Naming the column or argument, the value and the remedy.
 
+    References
+    ----------
+    A. P. Dawid, A. M. Skene (1979), Maximum likelihood estimation of observer error-rates using the EM algorithm,
+    Applied Statistics 28; each model of `crowdpyro.models.annotation` names its own.
+
     Examples
     --------
     >>> votes = pd.DataFrame({"task": [1, 1, 1, 2], "worker": [*"abca"], "label": ["cat", "cat", "dog", "dog"]})

@@ -38,6 +38,10 @@ def examples_from(data: CrowdData, n: int = 4, seed: int = 0) -> pd.DataFrame:
     ------
     DataError
         When `n` is below 1 or above the number of problems with answers.
+
+    References
+    ----------
+    T. B. Brown et al. (2020), Language models are few-shot learners, NeurIPS.
     """
     rng = generator(seed)
     answers = data.answers

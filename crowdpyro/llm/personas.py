@@ -89,6 +89,11 @@ def personas_of(participants: pd.DataFrame, template: str = PERSONA) -> dict[str
     template
         How a person is put: `{person}` is the phrase of `describe`, `{column}` a column's value.
 
+    Returns
+    -------
+    dict of str
+        One description a participant, by id.
+
     Raises
     ------
     DataError

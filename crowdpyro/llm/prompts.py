@@ -153,7 +153,13 @@ class Prompt:
             raise DataError(f"persona={self.persona!r} of the prompt: no {{persona}} in it; say where it goes.")
 
     def columns(self, columns: Iterable[object]) -> list[str]:
-        """Those columns of the problems' table that the prompt shows."""
+        """Those columns of the problems' table that the prompt shows.
+
+        Raises
+        ------
+        DataError
+            When the text of the prompt has a brace without its partner.
+        """
         found = _fields_of(self.flat, "prompt")
         return [str(column) for column in columns if str(column) in found]
 

@@ -150,7 +150,15 @@ class ServerLLM(Referring):
         seed: int,
         known: Collection[int] = (),
     ) -> Iterator[tuple[list[int], list[list[str]]]]:
-        """Write `n` free texts a query of at most `max_tokens` tokens each, a request and a seed each."""
+        """Write `n` free texts a query of at most `max_tokens` tokens each, a request and a seed each.
+
+        Raises
+        ------
+        DataError
+            For a mark of the chat template in a text, and when the server does not answer.
+        ModelError
+            When what it answers is no completion.
+        """
 
         def drawn(query: Query) -> list[str]:
             body = {"prompt": self._turn(query), "max_tokens": max_tokens, "temperature": temperature}

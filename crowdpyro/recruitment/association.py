@@ -37,6 +37,11 @@ def cramers_v(counts: npt.ArrayLike, *, corrected: bool = True) -> float:
     corrected
         Bergsma's correction.
 
+    Returns
+    -------
+    float
+        From 0 to 1, without a unit.
+
     Raises
     ------
     DataError
@@ -93,6 +98,11 @@ def pairwise_v(
     -------
     Series
         Indexed by `trait` and `other`.
+
+    Raises
+    ------
+    DataError
+        When weights are not one a person, negative, or all 0.
     """
     levels = {str(name): _levels(profiles[name], (profiles if like is None else like)[name]) for name in profiles}
     shares = np.ones(len(profiles)) if weights is None else checked_weights(weights, len(profiles))

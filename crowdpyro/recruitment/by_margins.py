@@ -81,7 +81,13 @@ class RakedPool:
         return effective_sample_size(self.shares)
 
     def draw(self, n: int, *, seed: int = 0) -> pd.DataFrame:
-        """Profiles of n people; with quotas, candidates are drawn within each combination of levels."""
+        """Profiles of n people; with quotas, candidates are drawn within each combination of levels.
+
+        Raises
+        ------
+        DataError
+            When n is below 1.
+        """
         rng = generator(seed)
         at_least(n, 1, "n")
         if self.quotas:
@@ -123,7 +129,13 @@ class MarginsAlone:
         object.__setattr__(self, "_blocks", [_Block.of(group) for group in _joined(self.margins)])
 
     def draw(self, n: int, *, seed: int = 0) -> pd.DataFrame:
-        """Profiles of n people, all traits as texts."""
+        """Profiles of n people, all traits as texts.
+
+        Raises
+        ------
+        DataError
+            When n is below 1.
+        """
         rng = generator(seed)
         columns: dict[str, npt.NDArray[np.object_]] = {}
         for block in self._blocks:

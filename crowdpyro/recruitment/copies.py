@@ -71,6 +71,11 @@ def nearest_people(
     seed
         Of the permutations.
 
+    Returns
+    -------
+    Copies
+        How many are nearest to a person of training, and how many would be by chance.
+
     Raises
     ------
     DataError

@@ -78,7 +78,13 @@ class Filter:
             raise DataError(f"filter {expression!r} cannot be read ({error}); write it as {_EXAMPLE!r}.") from error
 
     def mask(self, frame: pd.DataFrame) -> BoolArray:
-        """Who meets it, shape `(len(frame),)`."""
+        """Who meets it, shape `(len(frame),)`.
+
+        Raises
+        ------
+        DataError
+            When a column is missing, or cannot be compared so.
+        """
         return self._truth(self._tree, frame)
 
     def only(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -88,6 +88,8 @@ class LearnedProfiles:
         ------
         DataError
             For fewer than ten people, and what `CrowdData` refuses of profiles.
+        ModelError
+            When `seed` is no whole number from 0 up, or the loss is not finite.
         """
         from ..inference.profile_training import ProfileFitConfig, fit_profiles
         from ..models.profile_model import ProfileModel
@@ -208,7 +210,13 @@ class LearnedProfiles:
         return pd.concat(found, ignore_index=True).iloc[:n]
 
     def chance(self, *, seed: int = 0, n_draws: int = 100_000) -> tuple[float, float]:
-        """Share of the population that meets the condition, and its standard error (0 where it is exact)."""
+        """Share of the population that meets the condition, and its standard error (0 where it is exact).
+
+        Raises
+        ------
+        DataError
+            When no profile has the labels that the condition asks for, or `n_draws` is below 2.
+        """
         if self.given is None:
             return 1.0, 0.0
         allowed, rest = self._split(Filter(self.given))

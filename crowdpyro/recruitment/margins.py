@@ -90,7 +90,13 @@ class Margin:
         return np.ravel_multi_index(tuple(parts), self.shares.shape).astype(np.int64)
 
     def known(self, people: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Whose levels the table names."""
+        """Whose levels the table names.
+
+        Raises
+        ------
+        DataError
+            When people lack a trait of the table.
+        """
         pairs = zip(self.traits, self.levels, strict=True)
         named = [trait_codes(people, *pair, f"margin {self.name!r}") >= 0 for pair in pairs]
         return np.asarray(np.logical_and.reduce(named))
@@ -136,7 +142,13 @@ class Margins:
 
     @classmethod
     def read(cls, path: str | Path) -> Margins:
-        """Margins of a file (see the module)."""
+        """Margins of a file (see the module).
+
+        Raises
+        ------
+        DataError
+            When the file cannot be read, and as `from_frame`.
+        """
         return cls.from_frame(read_table(path), str(path))
 
     @classmethod
@@ -173,7 +185,13 @@ class Margins:
     def of(
         cls, people: pd.DataFrame, traits: Iterable[str | Levels] | None = None, weights: npt.ArrayLike | None = None
     ) -> Margins:
-        """The margins that people have, of all their traits when None."""
+        """The margins that people have, of all their traits when None.
+
+        Raises
+        ------
+        DataError
+            When a trait is missing, or weights are none.
+        """
         people, shares = candidates_of(people, weights)
         share = pd.Series(shares)
         tables: dict[str | Levels, Mapping[Any, float]] = {}

@@ -30,6 +30,11 @@ class Pool:
     replace
         Whether a profile may be drawn again.
 
+    Raises
+    ------
+    DataError
+        When there are no people, weights are none, or nobody with a weight qualifies.
+
     Examples
     --------
     >>> people = pd.DataFrame({"age": [25.0, 63.0, 71.0], "gender": ["man", "woman", "woman"]})

@@ -97,10 +97,20 @@ def recruitment_report(
     seed
         Of its subsamples.
 
+    Returns
+    -------
+    RecruitmentReport
+        Errors of the margins in shares, W1 to the target, and how traits hang together.
+
     Raises
     ------
     DataError
         When there is nothing to compare with, or a trait is missing.
+
+    References
+    ----------
+    W1: Theorem 4.1 of the paper (`theory.profile_w1`); V: W. Bergsma (2013), A bias-correction for Cramer's V and
+    Tschuprow's T, Journal of the Korean Statistical Society 42.
     """
     if target is None and margins is None:
         raise DataError("target and margins are both None; give people, margins, or both.")

@@ -88,6 +88,11 @@ def read_amazon(
         Which products are kept; the name of a category (`All_Beauty`, `Musical_Instruments`) for the paper's own
         filter, None for all.
 
+    Returns
+    -------
+    ProductReviews
+        Stars from 1 to 5, and texts, of the products that are kept.
+
     Raises
     ------
     DataError

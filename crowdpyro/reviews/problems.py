@@ -95,7 +95,13 @@ class ReviewProblems:
         return stars.reindex(mirror, columns=STARS.values.astype(int), fill_value=0).set_axis(self.problems.index)
 
     def data(self, profiles: pd.DataFrame | None = None) -> CrowdData:
-        """The answers, of participants with these profiles."""
+        """The answers, of participants with these profiles.
+
+        Raises
+        ------
+        DataError
+            When a profile is not as `CrowdData` takes it.
+        """
         people = pd.Index(sorted(self.answers["participant"].unique()), name="participant")
         frame = pd.DataFrame(index=people) if profiles is None else profiles.loc[people]
         columns = ["problem", "participant", "response"]
@@ -105,7 +111,7 @@ class ReviewProblems:
 
 
 def halved(table: ProductReviews, seed: int = 0) -> ReviewProblems:
-    """Products told by what half of their reviewers wrote; a product of one reviewer raises.
+    """Products told by what half of their reviewers wrote.
 
     Parameters
     ----------
@@ -113,6 +119,11 @@ def halved(table: ProductReviews, seed: int = 0) -> ReviewProblems:
         Reviews with texts.
     seed
         Of the halves.
+
+    Returns
+    -------
+    ReviewProblems
+        Two problems a product, one for each half.
 
     Raises
     ------
@@ -145,6 +156,11 @@ def titled(table: ProductReviews, seed: int = 0) -> ReviewProblems:
         Reviews of products that all have a title.
     seed
         Of the halves, as in `halved`.
+
+    Returns
+    -------
+    ReviewProblems
+        One problem a product.
 
     Raises
     ------

@@ -18,6 +18,16 @@ def load_musical_instruments(folder: str | Path | None = None) -> ProductReviews
     folder
         Holds `amazon/`; `$CROWDPYRO_DATA` when None.
 
+    Returns
+    -------
+    ProductReviews
+        Stars from 1 to 5, and texts.
+
+    Raises
+    ------
+    DataError
+        When the folder is not there.
+
     References
     ----------
     J. McAuley, C. Targett, Q. Shi, A. van den Hengel (2015), Image-based recommendations on styles and substitutes,
@@ -35,6 +45,16 @@ def load_electronics(folder: str | Path | None = None) -> ProductReviews:
     ----------
     folder
         Holds `amazon/`; `$CROWDPYRO_DATA` when None.
+
+    Returns
+    -------
+    ProductReviews
+        Stars from 1 to 5, and texts.
+
+    Raises
+    ------
+    DataError
+        When the folder is not there.
     """
     raw = read_table(_file(folder, "electronics_datafiniti.csv.gz"))
     names = {"product_id": "product", "user_id": "participant", "date": "when", "categories": "description"}

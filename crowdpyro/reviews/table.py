@@ -117,7 +117,13 @@ class ProductReviews:
         return self.select(self.products.index[kept])
 
     def select(self, products: Iterable[object]) -> ProductReviews:
-        """Reviews of these products, in this order; an unknown or repeated one raises."""
+        """Reviews of these products, in this order.
+
+        Raises
+        ------
+        DataError
+            For an unknown or repeated product.
+        """
         rows = once(products, self.products.index, "product")
         chosen = self.products.iloc[rows]
         return replace(self, products=chosen, reviews=self._of(self.reviews["product"].isin(chosen.index)))

@@ -40,6 +40,8 @@ class Voices:
         ------
         DataError
             When there are no words.
+        ModelError
+            When `n_components` is below 1.
         """
         if not len(words):
             raise DataError("words has no line; give reviews of training products.")

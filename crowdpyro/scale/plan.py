@@ -100,6 +100,8 @@ class Plan:
         ------
         DataError
             For options that need the whole crowd at once, and a memory that holds no tile.
+        ModelError
+            When `seed` is no whole number from 0 up.
         """
         if how.per_problem is not None:
             raise DataError(

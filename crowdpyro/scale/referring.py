@@ -67,6 +67,18 @@ def refer_on(
         As in `Referring.refer`.
     **how
         Anything else of it; with `cache=`, a file that all workers see.
+
+    Returns
+    -------
+    crowdpyro.References
+        Of all problems, in their order.
+
+    Raises
+    ------
+    DataError
+        When problems are no table with texts, or the extra `scale` is not installed.
+    ModelError
+        When `seed` is no whole number from 0 up, or the cluster has no workers.
     """
     from .cluster import mapped
 

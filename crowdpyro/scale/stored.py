@@ -108,6 +108,11 @@ class StoredCrowd(Crowd):
     ----------
     dataset
         As of any crowd, its answers Dask arrays that are read when they are computed.
+
+    Raises
+    ------
+    DataError
+        When the folder is no store, is damaged or lacks blocks, and where the extra `scale` is not installed.
     """
 
     def __init__(self, path: str | Path, *, memory: int | str | None = None, client: Client | None = None) -> None:
@@ -186,11 +191,23 @@ class StoredCrowd(Crowd):
     # -- what a crowd says -------------------------------------------------------------------------------------
 
     def counts(self) -> FloatArray:
-        """As `Crowd.counts`."""
+        """As `Crowd.counts`.
+
+        Raises
+        ------
+        DataError
+            As `Crowd.counts`, and when a block is damaged.
+        """
         return np.array(self._counted[1, :, : self._n_levels])
 
     def shares(self) -> FloatArray:
-        """As `Crowd.shares`."""
+        """As `Crowd.shares`.
+
+        Raises
+        ------
+        DataError
+            As `Crowd.counts`, and when a block is damaged.
+        """
         counts = self.counts()
         total = self._counted[1, :, -1:] if isinstance(self.scale, Ballot) else counts.sum(axis=1, keepdims=True)
         return np.where(total > 0, counts / np.where(total > 0, total, 1.0), np.nan)
@@ -207,6 +224,16 @@ class StoredCrowd(Crowd):
         ----------
         shares
             Of one indicator a level rather than of numbers.
+
+        Returns
+        -------
+        CrowdMoments
+            In the unit of the response; shares have none.
+
+        Raises
+        ------
+        DataError
+            For ballots, labels without `shares=True`, and numbers with it.
         """
         scale = self.scale
         if isinstance(scale, Ballot):
@@ -222,7 +249,13 @@ class StoredCrowd(Crowd):
         return CrowdMoments.of_counts(n, total, squares, values, unequal=self._weighted)
 
     def correlation(self, min_pairs: int = 10) -> pd.DataFrame:
-        """As `Crowd.correlation`; memory grows with the square of the number of problems."""
+        """As `Crowd.correlation`; memory grows with the square of the number of problems.
+
+        Raises
+        ------
+        DataError
+            When the sums of all pairs do not fit in the memory.
+        """
         if isinstance(self.scale, Ballot):
             return super().correlation(min_pairs)
         n = self.n_problems
@@ -243,7 +276,13 @@ class StoredCrowd(Crowd):
         return pd.DataFrame(correlation_of(total, min_pairs), index=self.problems, columns=self.problems)
 
     def aggregate(self, method: str = "mean", *, seed: int = 0, **options: Any) -> pd.Series | pd.DataFrame:
-        """As `Crowd.aggregate`; models of annotation take the whole crowd into memory, where it fits."""
+        """As `Crowd.aggregate`; models of annotation take the whole crowd into memory, where it fits.
+
+        Raises
+        ------
+        DataError
+            When the method does not suit the scale, or answers of one problem do not fit in the memory.
+        """
         scale = self.scale
         if method not in ("mean", "median", "majority") or options or isinstance(scale, Ballot):
             return super().aggregate(method, seed=seed, **options)
@@ -340,7 +379,10 @@ def _lazy(path: Path) -> xr.Dataset:
         if name == RESPONSE:
             continue
         if LEVELS in found.attrs:
-            levels = np.asarray(found.attrs[LEVELS], dtype=str)
+            named = found.attrs[LEVELS]
+            if found.dtype.kind != "i" or not isinstance(named, list) or not all(type(each) is str for each in named):
+                raise DataError(f"store {str(path)!r}: {name} holds {found.dtype}, and its levels are {named!r}.")
+            levels = np.asarray(named, dtype=str)
             coords[name] = (found.dims, lazy[name].map_blocks(_decoded, levels, dtype=levels.dtype))
         elif found.dtype.kind == "T":
             coords[name] = (found.dims, found.to_numpy().astype(object).astype(str))

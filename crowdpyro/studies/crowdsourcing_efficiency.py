@@ -181,7 +181,6 @@ def study(
         metrics=METRICS,
         load=load,
         evaluate=evaluate,
-        seeds=(0, 1, 2, 3, 4),
         quick=Grid(protocols=("workers=1", "workers=10", "workers=100", "problems=10", "per_problem=2"), seeds=(0,)),
         files=files,
         revision=2,

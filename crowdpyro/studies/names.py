@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..tables import close_match
 
 if TYPE_CHECKING:
     from .study import Study
@@ -34,6 +33,8 @@ def find(name: str) -> Study:
         When there is none.
     """
     if name not in STUDIES:
+        from ..tables import close_match  # pandas: the command line reads this module for its help
+
         close = close_match(name, STUDIES)
         hint = f" Did you mean {close!r}?" if close else ""
         raise DataError(f"study {name!r} is not one of {', '.join(STUDIES)}.{hint}")

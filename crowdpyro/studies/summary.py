@@ -115,6 +115,10 @@ class ProtocolSummary:
     verdict: Verdict | None
     seeds: list[int]
 
+    def compared(self, title: str) -> list[str]:
+        """Columns on which a crowd of `everyone` is compared with anybody, in their order."""
+        return [text for text in self.columns if any(text in found for found in self.everyone[title].values())]
+
 
 def summarise(study: Study, store: ResultsStore, protocol: str) -> ProtocolSummary | None:
     """Everything about one protocol; None when the store has no cell of it.

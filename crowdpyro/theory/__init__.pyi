@@ -6,6 +6,7 @@ from .grid_set import GridEdgeWarning, PredictionPoweredSet, prediction_powered_
 from .interval import InSampleWarning, crowd_interval
 from .interval_result import CrowdInterval
 from .kappa import conformal_kappa
+from .moments import CrowdMoments
 from .planner import SamplePlan, plan_from_moments, plan_sample
 from .pooled import pooled_interval
 from .power import PowerTable, TrainingPlan
@@ -21,6 +22,7 @@ from .win import PrintedWidth, WinInterval, exact_width, printed_width, robust_i
 
 __all__ = [
     "CrowdInterval",
+    "CrowdMoments",
     "Decision",
     "GapTest",
     "GridEdgeWarning",

@@ -56,6 +56,11 @@ def tempered(probabilities: npt.ArrayLike, temperature: float) -> FloatArray:
     temperature
         t, from 0 up.
 
+    Returns
+    -------
+    ndarray
+        Shape `(..., n_options)`, sums to one.
+
     Raises
     ------
     DataError
@@ -91,6 +96,11 @@ def eta_from_probabilities(
     -------
     ndarray
         Shape `(...)`, in the squared unit of the response.
+
+    Raises
+    ------
+    DataError
+        For probabilities that are none, values that are not one an option, or a temperature below 0.
 
     Examples
     --------

@@ -108,6 +108,10 @@ def risk_gap_test(
     DataError
         When shapes do not match, or problems are too few.
 
+    References
+    ----------
+    P. Hall (1988), Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16.
+
     Examples
     --------
     >>> people, crowd, llm = [1.0, 2, 3, 4, 5], [1.2, 2.1, 2.8, 4.1, 4.8], [2.0, 2, 2, 2, 2]

@@ -75,6 +75,11 @@ def prediction_powered_set(theta_grid: npt.ArrayLike, b1: Bounds, b2: Bounds) ->
     b1, b2
         Low and high ends at every value, two arrays `(G,)` or numbers, or a function of the grid that returns them.
 
+    Returns
+    -------
+    PredictionPoweredSet
+        Which values are kept, `(G,)`; its `hull` is the interval around them.
+
     Raises
     ------
     DataError

@@ -108,7 +108,13 @@ class CrowdInterval:
         return pd.DataFrame({"method": self.method, **columns}, index=index)
 
     def plot(self, truth: npt.ArrayLike | None = None) -> Figure:
-        """Forest plot: every problem's interval above the humans' own (see `plots.forest`)."""
+        """Forest plot: every problem's interval above the humans' own (see `plots.forest`).
+
+        Raises
+        ------
+        DataError
+            For more than 60 rows, or a truth of another shape.
+        """
         from ..plots import forest
 
         return forest(self, truth)

@@ -145,6 +145,11 @@ def plan_sample(
     DataError
         When the pilot is too small, its answers are all alike, or arrays do not match.
 
+    References
+    ----------
+    A. N. Angelopoulos, J. C. Duchi, T. Zrnic (2023), PPI++: efficient prediction-powered inference, arXiv 2311.01453,
+    is where the half-widths are from.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -201,10 +206,19 @@ def plan_from_moments(
     half_width, alpha, method, virtual_cost, most_virtual
         As in `plan_sample`.
 
+    Returns
+    -------
+    SamplePlan
+        Numbers of people and of virtual participants.
+
     Raises
     ------
     DataError
         When a moment is out of its range.
+
+    References
+    ----------
+    As `plan_sample`.
 
     Examples
     --------

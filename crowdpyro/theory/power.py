@@ -102,7 +102,13 @@ class PowerTable:
 
     @classmethod
     def read(cls, path: str | Path) -> PowerTable:
-        """A table from a `.csv`, `.csv.gz` or `.parquet` file."""
+        """A table from a `.csv`, `.csv.gz` or `.parquet` file.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be read, or holds no such table.
+        """
         return cls(read_table(path))
 
     def error(
@@ -185,6 +191,11 @@ class PowerTable:
             As in `plan_from_moments`.
         n_people, n_questions, noise, diversity
             The training sample.
+
+        Raises
+        ------
+        DataError
+            For a noise and diversity that the table lacks, designs outside of it, and as `plan_from_moments`.
         """
         answer_sd, twin_sd, correlation = (
             float(self._between(name, n_people, n_questions, noise, diversity, log=False)) for name in _MOMENTS

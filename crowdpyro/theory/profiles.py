@@ -85,7 +85,13 @@ class ProfileCoordinates:
         return cls(numeric, orders, nominal)
 
     def transform(self, profiles: pd.DataFrame) -> tuple[FloatArray, list[str]]:
-        """Coordinates, `(n, d)`, and the trait that each belongs to."""
+        """Coordinates, `(n, d)`, and the trait that each belongs to.
+
+        Raises
+        ------
+        DataError
+            When a trait is missing, or has a level or a number that is none.
+        """
         blocks: list[FloatArray] = []
         traits: list[str] = []
         for name, (low, width) in self.numeric.items():

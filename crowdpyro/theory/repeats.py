@@ -58,6 +58,11 @@ def noise_and_discrepancy(
     -------
     NoiseAndDiscrepancy
         Of every problem.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, there are fewer than two draws, or a problem has fewer than two pairs.
     """
     people = [answers(each, "y") for each in _along_draws(y, "y", 1)]
     drawn = [answers(each, "twins") for each in _along_draws(twins, "twins", 2)]

@@ -291,6 +291,11 @@ def expected_risk(
     -------
     RiskDecomposition
         Expected terms.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, a variance is negative, or a problem has fewer than two pairs.
     """
     a, b = answers(human_mean, "human_mean"), answers(twin_mean, "twin_mean")
     there = where_both(a, b)

@@ -54,6 +54,11 @@ def share_interval(
     DataError
         When options are too few or repeat, or an answer is none of them.
 
+    References
+    ----------
+    A. N. Angelopoulos, S. Bates, C. Fannjiang, M. I. Jordan, T. Zrnic (2023), Prediction-powered inference, Science
+    382, for each indicator.
+
     Examples
     --------
     >>> y, twin, crowd = list("abba"), list("abaa"), list("aababbabab")

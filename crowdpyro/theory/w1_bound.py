@@ -62,6 +62,11 @@ def profile_w1_bound(eps: float, eta: float, d: int, n_discrete: int | None = No
     n_discrete
         Those that are discrete and get noise; the paper takes all, d, when None.
 
+    Returns
+    -------
+    W1Bound
+        Its two parts, in the L1 distance of encoded profiles.
+
     Raises
     ------
     DataError
@@ -92,6 +97,11 @@ def dequantisation_term(n_discrete: int, noise_scale: float, metric: Metric = "l
     metric
         `l1` or `l2`.
 
+    Returns
+    -------
+    float
+        In the unit of the coordinates.
+
     Raises
     ------
     DataError
@@ -116,6 +126,11 @@ def dequantisation_w1(levels: npt.ArrayLike, probabilities: npt.ArrayLike, noise
         Increasing numbers, and their chances, `(n_levels,)` each.
     noise_scale
         Standard deviation, above 0.
+
+    Returns
+    -------
+    float
+        In the unit of the levels.
 
     Raises
     ------

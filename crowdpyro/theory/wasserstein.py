@@ -44,10 +44,20 @@ def point_w1(
     metric
         `l1` or `l2`, of the points' distance.
 
+    Returns
+    -------
+    float
+        In the unit of the points.
+
     Raises
     ------
     DataError
         When there are too many pairs for a linear programme.
+
+    References
+    ----------
+    G. Peyre, M. Cuturi (2019), Computational optimal transport, Foundations and Trends in Machine Learning 11, section
+    2.3 and 3.
     """
     cost = distances(*points(x, z), metric)
     if x_weights is None and z_weights is None and cost.shape[0] == cost.shape[1]:

@@ -64,6 +64,11 @@ def printed_width(
     eta
         Of one draw.
 
+    Returns
+    -------
+    PrintedWidth
+        In the unit of the response, each in the common shape of the arguments.
+
     Raises
     ------
     DataError
@@ -104,6 +109,16 @@ def exact_width(llm_error: npt.ArrayLike, v_pure: npt.ArrayLike = 0.0, v_crowd: 
         Variance of the LLM's decision (`llm_decision`).
     v_crowd
         V: variance of the crowd's mean.
+
+    Returns
+    -------
+    ndarray
+        H in the unit of the response, in the common shape of the arguments.
+
+    Raises
+    ------
+    DataError
+        When shapes do not match, or a variance is negative.
     """
     error, pure, crowd = alike(
         llm_error=numbers(llm_error, "llm_error"), v_pure=spread(v_pure, "v_pure"), v_crowd=spread(v_crowd, "v_crowd")

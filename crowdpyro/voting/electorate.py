@@ -144,6 +144,12 @@ class Electorate:
         -------
         Electorate
             Itself.
+
+        Raises
+        ------
+        DataError
+            For answers that are not the ballots of one vote, `hidden` projects that are no options, and a column that
+            is missing or no number.
         """
         import torch
 
@@ -187,7 +193,13 @@ class Electorate:
 
     @property
     def model(self) -> JointModel:
-        """The fitted program, on the projects that were voted on."""
+        """The fitted program, on the projects that were voted on.
+
+        Raises
+        ------
+        ModelError
+            Before `fit`.
+        """
         return self._state().model
 
     def shares(
@@ -224,6 +236,8 @@ class Electorate:
         ------
         DataError
             When the data are on another scale.
+        ModelError
+            Before `fit`.
         """
         import torch
 
@@ -254,6 +268,8 @@ class Electorate:
         ------
         DataError
             When `stage` is unknown.
+        ModelError
+            Before `fit`.
         """
         import torch
 

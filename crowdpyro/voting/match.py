@@ -60,7 +60,13 @@ class Match:
         return f"{voter} ~ {self.project}{f' x {self.times}' if self.times else ''}"
 
     def of(self, voters: pd.DataFrame, projects: pd.DataFrame) -> FloatArray:
-        """The match before `times`, shape `(n_voters, n_projects)`."""
+        """The match before `times`, shape `(n_voters, n_projects)`.
+
+        Raises
+        ------
+        DataError
+            When a column is missing, or holds no numbers where numbers are multiplied.
+        """
         require_columns(projects, (self.project,), "projects")
         given = projects[self.project]
         if not isinstance(self.voter, str):

@@ -68,12 +68,24 @@ class Election:
 
     @property
     def budget(self) -> float:
-        """What may be spent."""
+        """What may be spent.
+
+        Raises
+        ------
+        DataError
+            When it is no number.
+        """
         return _number(self.meta["budget"], "budget", self.source)
 
     @property
     def costs(self) -> pd.Series:
-        """Cost of every project."""
+        """Cost of every project.
+
+        Raises
+        ------
+        DataError
+            When one is no number.
+        """
         return self.projects["cost"].map(lambda cost: _number(cost, "cost", self.source)).astype(float)
 
     def scale(self) -> Ballot:
@@ -154,6 +166,16 @@ def election_of(
         Traits of the same voters, written as further columns of VOTES.
     **meta
         Further keys of META, such as `description`.
+
+    Returns
+    -------
+    Election
+        As `read_pb` would read it.
+
+    Raises
+    ------
+    DataError
+        When `projects` lacks the column `cost`, an id repeats, or it holds a comma.
     """
     kind = {"approval": "approval", "choose": "approval", "rank": "ordinal", "points": "cumulative"}[scale.rule]
     head = {
@@ -188,6 +210,11 @@ def read_pb(path: str | Path) -> Election:
     ----------
     path
         Of the file, UTF-8.
+
+    Returns
+    -------
+    Election
+        Its tables as texts.
 
     Raises
     ------
@@ -267,6 +294,11 @@ def write_pb(election: Election, path: str | Path) -> Path:
         What it shall hold.
     path
         Where, with the suffix `.pb`.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------

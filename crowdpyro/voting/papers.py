@@ -86,6 +86,11 @@ def read_papers(picks: pd.DataFrame, scale: Ballot, policy: Policy = "out") -> P
     policy
         What becomes of a spoiled one (see the module).
 
+    Returns
+    -------
+    Papers
+        Valid ballots by voter, the votes that count, and what is wrong with the spoiled ones.
+
     Raises
     ------
     DataError

@@ -42,6 +42,11 @@ def funded(
     rule
         See the module.
 
+    Returns
+    -------
+    tuple of str
+        Ids of projects, which cost no more than the budget together.
+
     Raises
     ------
     DataError
@@ -83,6 +88,15 @@ def outcome_overlap(a: Collection[str], b: Collection[str]) -> float:
     ----------
     a, b
         Ids of projects.
+
+    Returns
+    -------
+    float
+        Jaccard's index, from 0 to 1.
+
+    References
+    ----------
+    P. Jaccard (1912), The distribution of the flora in the alpine zone, New Phytologist 11.
     """
     either = set(a) | set(b)
     return len(set(a) & set(b)) / len(either) if either else 1.0

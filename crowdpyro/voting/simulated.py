@@ -77,10 +77,19 @@ def simulate_city(n_voters: int = 180, seed: int = 0) -> City:
     seed
         Equal seeds give equal cities; the projects are the same in all.
 
+    Returns
+    -------
+    City
+        Ballots, projects, the votes of an LLM, and the utilities that voters have.
+
     Raises
     ------
     DataError
         When `n_voters` is below 1.
+
+    References
+    ----------
+    R. L. Plackett (1975), The analysis of permutations, Applied Statistics 24, for how options are chosen.
     """
     if n_voters < 1:
         raise DataError(f"n_voters={n_voters}: give at least one voter.")

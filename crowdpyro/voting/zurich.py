@@ -139,6 +139,11 @@ def load_zurich_voting(
     spoiled
         What becomes of LLMs' spoiled ballots (see `papers`); those of people are always left out.
 
+    Returns
+    -------
+    ZurichVoting
+        Ballots and projects, and the papers of voters and of LLMs.
+
     Raises
     ------
     DataError

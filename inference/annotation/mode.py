@@ -45,6 +45,16 @@ def posterior_mode(model: AnnotationModel, labels: Labels, *, n_iter: int = 2000
     -------
     AnnotationFit
         `log_likelihood` is the log joint density after each iteration.
+
+    Raises
+    ------
+    ModelError
+        When `n_iter` or `tol` says no stop.
+
+    References
+    ----------
+    R. H. Byrd, P. Lu, J. Nocedal, C. Zhu (1995), A limited memory algorithm for bound constrained optimization, SIAM
+    Journal on Scientific Computing 16.
     """
     check_stop(n_iter, tol, least=1)
     sites, votes = Unconstrained.of(model, labels), Votes(labels)

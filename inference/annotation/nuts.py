@@ -55,6 +55,11 @@ def sample_annotation(
     options
         Of Pyro's `NUTS`, such as `full_mass` or `target_accept_prob`.
 
+    Returns
+    -------
+    AnnotationFit
+        With `draws` of the parameters by site, `(num_chains, num_samples, ...)`.
+
     Raises
     ------
     ModelError

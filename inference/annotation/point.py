@@ -39,6 +39,21 @@ def point_estimate(model: AnnotationModel, labels: Labels, **options: Any) -> An
         The table.
     options
         Of the kernel: `n_iter` and `tol`.
+
+    Returns
+    -------
+    AnnotationFit
+        The truth, `(n_items, n_classes)`, and the parameters by site.
+
+    Raises
+    ------
+    ModelError
+        When `n_iter` or `tol` says no stop.
+
+    References
+    ----------
+    A. P. Dawid, A. M. Skene (1979), Maximum likelihood estimation of observer error-rates using the EM algorithm,
+    Applied Statistics 28; of each model, see its class.
     """
     return kernel(model)(model, labels, **options)
 

@@ -49,6 +49,11 @@ def simulate(
         By site; others are drawn from their priors.
     seed
         Of all of it; the caller's random state is left alone.
+
+    Returns
+    -------
+    Simulated
+        The table with its labels drawn, the truth `(n_items,)` and the parameters by site.
     """
     # Conditioned outside: `uncondition` would draw what was given again.
     program = poutine.condition(poutine.uncondition(model), data=dict(params or {}))

@@ -66,6 +66,11 @@ def fit_svi(
     ------
     ModelError
         When a number of steps, draws or particles is too small, or `lr` is not positive.
+
+    References
+    ----------
+    A. Kucukelbir, D. Tran, R. Ranganath, A. Gelman, D. M. Blei (2017), Automatic differentiation variational inference,
+    JMLR 18.
     """
     if num_steps < 1 or num_samples < 2 or num_particles < 1:
         raise ModelError(

@@ -85,6 +85,19 @@ def test_reverse_keyed_items_are_turned():
     assert individuation.report(crowd(1), crowd(2), SCALES).reliability["alpha_humans"].min() > 0.6
 
 
+@pytest.mark.parametrize(
+    ("answers", "weights", "said"),
+    [
+        (np.ones(3), None, r"answers have shape \(3,\)"),
+        ([["agree"], ["disagree"]], None, "answers hold something other than numbers"),
+        (np.ones((4, 2)), [1.0, 2.0], r"weights have shape \(2,\)"),
+    ],
+)
+def test_what_has_no_items_has_no_keys(answers, weights, said):
+    with pytest.raises(DataError, match=said):
+        individuation.keyed(answers, weights)
+
+
 def test_people_without_traits_and_stereotypes_are_seen():
     alike = individuation.report(crowd(1, loading=0.2), crowd(2), SCALES)
     assert (alike.reliability["difference"] < -0.3).all()

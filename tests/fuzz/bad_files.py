@@ -197,6 +197,16 @@ BAD: dict[str, Bad] = {
         lambda: _metadata("profile_age/", shape=[5, 2], dimension_names=["participant", "option"]),
         "'profile_age' of shape .5, 2.",
     ),
+    "store: a trait without levels": (
+        "store",
+        lambda: _metadata("profile_group/", attributes={"levels": None}),
+        "profile_group holds int8, and its levels are None",
+    ),
+    "store: levels that are numbers": (
+        "store",
+        lambda: _metadata("profile_group/", attributes={"levels": [1, 2]}),
+        "its levels are .1, 2.",
+    ),
     "store: a damaged trait": ("store", lambda: _chunk("profile_age"), "profile_age of people 0 to 4 are damaged"),
     "store: damaged answers": ("store", lambda: _chunk("response"), "answers of people 0 to 4 are damaged"),
     "store: damaged ids": ("store", lambda: _chunk("problem"), "is damaged"),
