@@ -258,9 +258,11 @@ def heading(panel: Axes, title: str, below: str) -> None:
 
 
 def legend(panel: Axes) -> None:
-    """What the colours are, where anything is drawn."""
-    if panel.get_legend_handles_labels()[0]:
-        panel.legend(frameon=False, fontsize=7.5)
+    """What the colours are, above all panels, where anything is drawn."""
+    handles, labels = panel.get_legend_handles_labels()
+    if handles:
+        columns = max(1, int(panel.figure.get_figwidth() / 1.8))
+        panel.figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=8)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
