@@ -173,8 +173,9 @@ def uniformity(counts: npt.ArrayLike, titles: Sequence[str], coverage: float = 0
     Returns
     -------
     Figure
-        Three panels a row, one scale for all; below each title, whether the line leaves its band. A hump says that values
-        are low, a hollow that they are high, a hump before a hollow that they crowd at the ends: draws too narrow.
+        Three panels a row, one scale for all; below each title, whether the line leaves its band. A hump says that
+        values are low, a hollow that they are high, a hump before a hollow that they crowd at the ends: draws too
+        narrow.
 
     Raises
     ------
