@@ -130,7 +130,18 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 
 
 def chapter(study: Study, store: ResultsStore) -> Chapter:
-    """What the page says of one study."""
+    """What the page says of one study.
+
+    Parameters
+    ----------
+    study, store
+        A study, and the folder of its results.
+
+    Returns
+    -------
+    Chapter
+        Verdicts, tables, differences and pictures.
+    """
     found = [summarise(study, store, each.name) for each in study.protocols if each.table]
     summaries = [each for each in found if each is not None]
     frame = store.read()
@@ -155,7 +166,13 @@ def chapter(study: Study, store: ResultsStore) -> Chapter:
 
 
 def render(chapters: Sequence[Chapter]) -> str:
-    """The page."""
+    """The page.
+
+    Parameters
+    ----------
+    chapters
+        One a study.
+    """
     import jinja2
     from markupsafe import Markup
 

@@ -78,7 +78,8 @@ class _Named:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the array."""
-        return np.dtype(self.array.dtype)
+        kind: np.dtype[Any] = np.dtype(self.array.dtype)
+        return kind
 
     def __getitem__(self, part: slice | tuple[slice, ...]) -> npt.NDArray[Any]:
         try:

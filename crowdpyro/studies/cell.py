@@ -19,6 +19,11 @@ class Cell:
         Names; `references` is "" for a method that reads none.
     seed
         Of the split and of everything random.
+
+    Raises
+    ------
+    DataError
+        When `seed` is below 0.
     """
 
     study: str

@@ -261,8 +261,9 @@ def legend(panel: Axes) -> None:
     """What the colours are, above all panels, where anything is drawn."""
     handles, labels = panel.get_legend_handles_labels()
     if handles:
-        columns = max(1, int(panel.figure.get_figwidth() / 1.8))
-        panel.figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=8)
+        figure = panel.figure
+        columns = max(1, int(figure.bbox.width / figure.dpi / 1.8))
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=8)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

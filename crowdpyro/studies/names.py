@@ -27,6 +27,11 @@ STUDIES: dict[str, str] = {
 def find(name: str) -> Study:
     """A study by name.
 
+    Returns
+    -------
+    Study
+        Of the module of that name.
+
     Raises
     ------
     DataError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2, fisher_exact
 
@@ -103,25 +104,24 @@ def broken(frame: pd.DataFrame) -> pd.DataFrame:
 def warned(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Checks that tell a wrong world, by world: they warn in half of its repeats, and more often than falsely."""
     p_values = frame[(frame["method"] == "checks") & (frame["metric"] == "p_value") & frame["aggregator"].isin(CHECKS)]
-    alarms = (p_values["value"] <= ALARM).groupby([p_values["protocol"], p_values["aggregator"]]).agg(["sum", "count"])
-    falsely = alarms[alarms.index.get_level_values(0).isin(RIGHT)].groupby(level=1).sum()
-    found: dict[str, list[str]] = {}
-    for world in WRONG:
-        if world in alarms.index:
-            mine = alarms.loc[world]
-            found[world] = [
-                check for check in CHECKS if check in mine.index and _tells(mine.loc[check], falsely, check)
-            ]
-    return found
+    right = p_values["protocol"].isin(RIGHT)
+
+    def alarms(rows: pd.Series, check: str) -> npt.NDArray[np.bool_]:
+        return np.asarray(p_values.loc[rows & (p_values["aggregator"] == check), "value"] <= ALARM)
+
+    return {
+        world: [check for check in CHECKS if _tells(alarms(p_values["protocol"] == world, check), alarms(right, check))]
+        for world in WRONG
+        if (p_values["protocol"] == world).any()
+    }
 
 
-def _tells(mine: pd.Series, falsely: pd.DataFrame, check: str) -> bool:
+def _tells(here: npt.NDArray[np.bool_], falsely: npt.NDArray[np.bool_]) -> bool:
     """Whether a check warned in half of the repeats, and significantly more often than where the model is right."""
-    if mine["sum"] < _HEARD * mine["count"]:
+    if not len(here) or here.mean() < _HEARD:
         return False
-    theirs = falsely.loc[check] if check in falsely.index else pd.Series({"sum": 0, "count": 0})
-    table = [[each["sum"], each["count"] - each["sum"]] for each in (mine, theirs)]
-    return bool(fisher_exact(table, alternative="greater").pvalue <= _LEVEL / len(CHECKS))
+    table = np.array([[each.sum(), (~each).sum()] for each in (here, falsely)])
+    return float(fisher_exact(table, alternative="greater")[1]) <= _LEVEL / len(CHECKS)
 
 
 def tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:

@@ -104,6 +104,11 @@ class Rows:
             Of ties between levels.
         aggregators
             Of `aggregate_shares`.
+
+        Raises
+        ------
+        DataError
+            When a row is no distribution, or shapes do not match.
         """
         asked = truth.sum(axis=1) > 0
         ids = np.array([str(unit) for unit in units], dtype=object)[asked]

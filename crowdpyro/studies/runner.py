@@ -77,6 +77,11 @@ def run(
     report
         Told after each cell what was done, and about how long the rest takes.
 
+    Returns
+    -------
+    Outcome
+        How many cells were computed, found and failed.
+
     Raises
     ------
     DataError

@@ -50,7 +50,13 @@ class ResultsStore:
         return self.path(cell).is_file()
 
     def write(self, cell: Cell, rows: pd.DataFrame, study: Study, seconds: float) -> Path:
-        """Check a cell's rows, complete them, write them whole, and forget that the cell failed before."""
+        """Check a cell's rows, complete them, write them whole, and forget that the cell failed before.
+
+        Raises
+        ------
+        DataError
+            When a column, a metric or a value is not what a study may have.
+        """
         rows = checked(rows, study.metrics, str(cell), seconds).assign(**cell.columns)[list(COLUMNS)]
         path = write_whole(self.path(cell), lambda file: rows.to_parquet(file, index=False))
         self._failure(cell).unlink(missing_ok=True)
@@ -73,6 +79,11 @@ class ResultsStore:
             Names; all when None.
         protocol
             A name; all when None.
+
+        Raises
+        ------
+        DataError
+            When there are no results yet, or a cell cannot be read.
         """
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
@@ -152,12 +163,24 @@ class ResultsStore:
             )
 
     def begin(self, study: Study, data: Path | None) -> None:
-        """Write `study.json`, before the first cell is written."""
+        """Write `study.json`, before the first cell is written.
+
+        Raises
+        ------
+        DataError
+            As `check`.
+        """
         text = json.dumps(self.check(study, data), indent=2)
         write_whole(self.folder / "study.json", lambda file: file.write_text(text, encoding="utf-8"))
 
     def origin(self) -> dict[str, Any]:
-        """Content of `study.json`, with `files` and `versions`; empty before the first run."""
+        """Content of `study.json`, with `files` and `versions`; empty before the first run.
+
+        Raises
+        ------
+        DataError
+            When `study.json` is not JSON.
+        """
         path = self.folder / "study.json"
         with suppress(FileNotFoundError):
             try:

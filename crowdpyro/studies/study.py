@@ -113,7 +113,15 @@ class PaperFigure:
 
 @dataclass(frozen=True)
 class Grid:
-    """A part of a study's grid; an empty tuple means all."""
+    """A part of a study's grid; an empty tuple means all.
+
+    Attributes
+    ----------
+    protocols, references, methods
+        Names.
+    seeds
+        Numbers.
+    """
 
     protocols: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -176,6 +184,11 @@ class Study:
         Likewise to further tables.
     verdict
         Likewise to a verdict; None takes the rule of `verdict.judge`.
+
+    Raises
+    ------
+    DataError
+        When a name repeats or is missing, a column is no metric, or the first ranks nothing.
     """
 
     name: str
@@ -226,7 +239,13 @@ class Study:
         self.quick_cells()
 
     def metric(self, name: str) -> Metric:
-        """A metric by name, the study's own first."""
+        """A metric by name, the study's own first.
+
+        Raises
+        ------
+        DataError
+            When neither the study nor the package has it.
+        """
         for each in self.metrics:
             if each.name == name:
                 return each

@@ -232,7 +232,9 @@ def _everyone(
 ) -> dict[str, dict[str, dict[str, Difference]]]:
     """The judged crowd, and the panel's, less each competitor that reads the same LLM, the judged one's, or none."""
     first = next(iter(columns.values()))
-    ranking = {text: each for text, each in columns.items() if each.metric.lower_is_better is not None}
+    # What is exact; drawn crowds stand beside their best competitors.
+    exact = {text: each for text, each in columns.items() if not Column.parse(text).n_virtual}
+    ranking = {text: each for text, each in exact.items() if each.metric.lower_is_better is not None}
     found: dict[str, dict[str, dict[str, Difference]]] = {}
     for row in first.rows(["crowd"]):
         if judged is None or (row != judged and row.references != study.panel):

@@ -158,8 +158,6 @@ def test_arviz_reads_the_tree():
     arviz = pytest.importorskip("arviz")
     matrix = np.random.default_rng(0).integers(0, 4, (60, 3))
     made = Crowd.from_matrix(matrix, scale=SCALE, problems=PROBLEMS, participants=pd.DataFrame(index=range(60)))
-    if not hasattr(arviz, "InferenceData"):
-        pytest.skip("ArviZ 1 reads the tree as it is")
     data = arviz.InferenceData.from_datatree(made.to_datatree())
     mean = arviz.summary(data, group="posterior_predictive", var_names="y", kind="stats", hdi_prob=0.94)["mean"]
     np.testing.assert_allclose(mean, made.values().mean(axis=0), atol=0.01)

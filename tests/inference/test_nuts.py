@@ -169,8 +169,6 @@ def test_summaries_are_those_of_independent_draws():
 
 def test_arviz_reads_the_posterior():
     arviz = pytest.importorskip("arviz")
-    if not hasattr(arviz, "InferenceData"):
-        pytest.skip("ArviZ 1 reads the tree as it is")
     posterior = Posterior({"b": np.random.default_rng(0).normal(size=(2, 500, 3))})
     data = arviz.InferenceData.from_datatree(posterior_to_datatree(posterior))
     summary = arviz.summary(data, round_to="none")
