@@ -44,7 +44,7 @@ test-server: $(VENV)/.installed $(VENV)-server/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	rm -rf build
+	rm -rf build/lib build/bdist.* build/installed
 	$(BIN)/python -m pip install --quiet --no-deps --target build/installed .
 	cd build/installed && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml
 	cd build/installed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p crowdpyro
