@@ -54,6 +54,8 @@ class Crowd:
             raise DataError("dataset lacks a variable 'response' over (participant, problem); open a crowd's file.")
         if "scale" not in dataset.attrs:
             raise DataError("dataset lacks the attribute 'scale'; open a crowd's file.")
+        if not isinstance(dataset.attrs.get("source", ""), str):
+            raise DataError(f"dataset's attribute 'source' is {dataset.attrs['source']!r}; it is synthetic or human.")
         self.dataset = dataset
         if dataset["response"].dims != DIMS[: 2 + isinstance(self.scale, Ballot)]:
             raise DataError(

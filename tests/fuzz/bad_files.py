@@ -197,6 +197,16 @@ BAD: dict[str, Bad] = {
         lambda: _metadata("profile_age/", shape=[5, 2], dimension_names=["participant", "option"]),
         "'profile_age' of shape .5, 2.",
     ),
+    "store: a source that is a list": (
+        "store",
+        lambda: _metadata("", attributes=json.loads(_metadata("")[1:])["attributes"] | {"source": [None]}),
+        "attribute 'source' is .None.",
+    ),
+    "crowd: a source that is numbers": (
+        "crowd",
+        lambda: _crowd(lambda file: file.attrs.update(source=[1, 2])),
+        "attribute 'source' is array",
+    ),
     "store: a trait without levels": (
         "store",
         lambda: _metadata("profile_group/", attributes={"levels": None}),

@@ -52,6 +52,8 @@ def test_valid_files_are_read(name):
     ready(name)
 
 
+# Of a crowd's file hypothesis thinks that its repr is of no use.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @pytest.mark.parametrize("name", readers.READERS)
 def test_any_file_is_read_or_refused_by_name(name):
     before = ready(name)
