@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from .crowd_form import dims_of
+from .crowd_form import dims_of, refuse_off_scale
 from .errors import DataError
 from .models.ballot import Ballot
 from .models.scales import Continuous, Scale
@@ -204,10 +204,7 @@ def refuse_strange(dataset: xr.Dataset, scale: Scale) -> None:
     """Raise `DataError` for answers that the scale does not have, and weights that are none."""
     response = dataset["response"].to_numpy()
     if response.dtype.kind == "i" and not isinstance(scale, Continuous):
-        highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
-        wrong = (response < -1) | (response > highest)
-        if wrong.any():
-            raise DataError(f"response holds the code {response[wrong][0]}, which {scale} does not have.")
+        refuse_off_scale(response, scale)
     elif response.dtype.kind != "f":
         raise DataError(f"response holds {response.dtype}; it is codes on a discrete scale, else floats.")
     if isinstance(scale, Ballot) and response.shape[2:] != (scale.n_levels,):

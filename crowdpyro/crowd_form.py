@@ -53,8 +53,21 @@ def stored_kind(scale: Scale, decision: str = "draw") -> np.dtype[Any]:
     """The type of a crowd's answers: the smallest integers that hold codes and -1, or float32."""
     if isinstance(scale, Continuous) or decision != "draw":
         return np.dtype(np.float32)
-    highest = scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1
-    return np.min_scalar_type(-max(highest, 1) - 1)
+    return np.min_scalar_type(-max(_highest(scale), 1) - 1)
+
+
+def refuse_off_scale(response: npt.NDArray[Any], scale: Scale) -> None:
+    """Raise `DataError` for codes that the scale does not have."""
+    if response.dtype.kind != "i" or isinstance(scale, Continuous) or not response.size:
+        return
+    low, high = int(response.min()), int(response.max())
+    if low < ABSENT or high > _highest(scale):
+        raise DataError(f"response holds the code {low if low < ABSENT else high}, which {scale} does not have.")
+
+
+def _highest(scale: Scale) -> int:
+    """Code of a discrete scale."""
+    return int(scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1)
 
 
 def as_stored(values: npt.NDArray[np.float32], scale: Scale, decision: str = "draw") -> npt.NDArray[Any]:

@@ -23,11 +23,11 @@ import xarray as xr
 
 from ..aggregation.summaries import median_of, most_given, summarise
 from ..crowd import Crowd
-from ..crowd_form import ABSENT, codes_of
+from ..crowd_form import ABSENT, codes_of, refuse_off_scale
 from ..errors import DataError
 from ..inference.checks import correlation_of, pair_sums
 from ..models.ballot import Ballot
-from ..models.scales import Categorical, Continuous, Ordinal
+from ..models.scales import Categorical, Continuous, Ordinal, Scale, scale_from_dict
 from ..outside import DAMAGE, refused
 from ..survey import WEIGHT
 from ..theory.moments import CrowdMoments, RunningMoments
@@ -55,15 +55,17 @@ class _Reading:
         zarr = needed("zarr")
         group = zarr.open_group(str(self.path), mode="r", zarr_format=3)
         weights = _Named(self.path, group[WEIGHT])[part[0]] if WEIGHT in group else None
-        return self.summed(_Named(self.path, group[RESPONSE])[part], weights)
+        scale = scale_from_dict(json.loads(str(group.attrs["scale"])))
+        return self.summed(_Named(self.path, group[RESPONSE], scale)[part], weights)
 
 
 @dataclass(frozen=True)
 class _Named:
-    """An array of a store, which says where it is damaged."""
+    """An array of a store, which says where it is damaged, and for answers where they are off their scale."""
 
     path: Path
     array: Any
+    scale: Scale | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,7 +85,7 @@ class _Named:
 
     def __getitem__(self, part: slice | tuple[slice, ...]) -> npt.NDArray[Any]:
         try:
-            return np.asarray(self.array[part])
+            found = np.asarray(self.array[part])
         except DAMAGE as error:
             first, end, _ = (part[0] if isinstance(part, tuple) else part).indices(self.shape[0])
             what = "answers" if self.array.basename == RESPONSE else self.array.basename
@@ -91,6 +93,9 @@ class _Named:
                 f"store {str(self.path)!r}: {what} of people {first} to {end - 1} are damaged ({error}); delete that "
                 "file and generate again, or copy the store again."
             ) from error
+        if self.scale is not None:
+            refuse_off_scale(found, self.scale)
+        return found
 
 
 class StoredCrowd(Crowd):
@@ -370,8 +375,14 @@ def _lazy(path: Path) -> xr.Dataset:
     raw = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False, decode_times=False, zarr_format=3)
     coords: dict[str, Any] = {}
     places = {f"profile_{name}": place for place, name in enumerate(json.loads(raw.attrs["traits"]))}
+    scale = scale_from_dict(json.loads(raw.attrs["scale"]))
     lazy = {
-        name: dask.from_array(_Named(path, group[name]), chunks=group[name].chunks, name=False, fancy=False)
+        name: dask.from_array(
+            _Named(path, group[name], scale if name == RESPONSE else None),
+            chunks=group[name].chunks,
+            name=False,
+            fancy=False,
+        )
         for name in map(str, raw)
         if raw[name].dtype.kind != "T"
     }

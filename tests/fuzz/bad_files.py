@@ -197,6 +197,15 @@ BAD: dict[str, Bad] = {
         lambda: _metadata("profile_age/", shape=[5, 2], dimension_names=["participant", "option"]),
         "'profile_age' of shape .5, 2.",
     ),
+    "store: fewer levels than codes": (
+        "store",
+        lambda: _metadata(
+            "",
+            attributes=json.loads(_metadata("")[1:])["attributes"]
+            | {"scale": json.dumps({"kind": "ordinal", "levels": [1.0, 2.0]})},
+        ),
+        "holds the code ., which",
+    ),
     "store: a source that is a list": (
         "store",
         lambda: _metadata("", attributes=json.loads(_metadata("")[1:])["attributes"] | {"source": [None]}),
