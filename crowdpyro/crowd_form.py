@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .errors import DataError
 from .models.ballot import Ballot
-from .models.scales import Continuous, Scale, scale_to_dict
+from .models.scales import Categorical, Continuous, Ordinal, Scale, scale_to_dict
 from .survey import WEIGHT
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ def refuse_off_scale(response: npt.NDArray[Any], scale: Scale) -> None:
         raise DataError(f"response holds the code {low if low < ABSENT else high}, which {scale} does not have.")
 
 
-def _highest(scale: Scale) -> int:
+def _highest(scale: Ballot | Categorical | Ordinal) -> int:
     """Code of a discrete scale."""
     return int(scale.highest if isinstance(scale, Ballot) else scale.n_levels - 1)
 
