@@ -71,6 +71,7 @@ $(VENV)/.docs: $(VENV)/.installed
 	touch $@
 
 docs: $(VENV)/.docs
+	rm -rf docs/api/generated
 	$(BIN)/python -m sphinx -W --keep-going -b html docs build/docs
 
 bench: $(VENV)/.installed
